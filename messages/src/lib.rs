@@ -9,6 +9,7 @@
 #![warn(missing_docs)]
 
 pub mod catalog;
+mod container_hash;
 pub mod cri_bridge;
 mod decision;
 mod fault;
@@ -22,6 +23,7 @@ pub mod status_reporter;
 pub mod subject;
 pub mod volume_mounter;
 
+pub use container_hash::container_hash;
 pub use decision::{BootTime, Decision, Incarnation};
 pub use fault::{Fault, Outcome, Refusal};
 pub use ids::{BadId, ContainerName, NodeName, PodUid, Token};
