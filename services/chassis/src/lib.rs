@@ -1,1 +1,2 @@
 //! chassis
+pub mod config;
