@@ -8,6 +8,7 @@
 //! No IO and no async here: services reach the bus through `chassis` only.
 #![warn(missing_docs)]
 
+mod amount;
 pub mod catalog;
 mod container_hash;
 pub mod cri_bridge;
@@ -23,6 +24,7 @@ pub mod status_reporter;
 pub mod subject;
 pub mod volume_mounter;
 
+pub use amount::{Amount, BadAmount};
 pub use container_hash::container_hash;
 pub use decision::{BootTime, Decision, Incarnation};
 pub use fault::{Fault, Outcome, Refusal};
