@@ -1,0 +1,118 @@
+//! A kubelet, stock or ours: the same command line, the same files. That both carry the same scenarios is what a
+//! takeover stands on, so nothing here but the executable may depend on which of the two it is.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use crate::ground::Ground;
+use crate::identity::{Authority, Identity};
+use crate::netns::{self, Netns};
+use crate::parts;
+
+/// Whose kubelet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flavour {
+    /// Upstream's, built from its module.
+    Stock,
+    /// `bulkhead`, called by the name `kubelet`.
+    Ours,
+}
+
+/// All that a kubelet is told.
+pub struct Setup {
+    /// The node's name.
+    pub name: String,
+    /// The node's address.
+    pub address: String,
+    /// The namespace that it runs in.
+    pub netns: Netns,
+    /// The file of the [`configuration`].
+    pub config: PathBuf,
+    /// The file by which it reaches the API server; without it the kubelet is standalone.
+    pub kubeconfig: Option<PathBuf>,
+    /// Its root folder (`/var/lib/kubelet` on a real node).
+    pub root: PathBuf,
+}
+
+impl Flavour {
+    /// The command that starts the kubelet.
+    pub fn command(self, ground: &Ground, setup: &Setup) -> Result<Command> {
+        let mut command = setup.netns.command(self.executable(ground)?);
+        command.arg("--config").arg(&setup.config).arg("--root-dir").arg(&setup.root);
+        command.args(["--hostname-override", &setup.name, "--node-ip", &setup.address]);
+        if let Some(kubeconfig) = &setup.kubeconfig {
+            command.arg("--kubeconfig").arg(kubeconfig);
+        }
+        Ok(command)
+    }
+
+    fn executable(self, ground: &Ground) -> Result<PathBuf> {
+        match self {
+            Flavour::Stock => parts::built("kubelet"),
+            Flavour::Ours => {
+                let link = ground.folder("bin")?.join("kubelet");
+                if !link.exists() {
+                    symlink(parts::bulkhead()?, &link)?;
+                }
+                Ok(link)
+            }
+        }
+    }
+}
+
+/// Where a kubelet finds things and puts things, as its configuration says it.
+pub struct Places {
+    /// The runtime's socket, `unix://…`.
+    pub endpoint: String,
+    /// The cgroup under which all pods' cgroups are.
+    pub cgroup: String,
+    /// Container logs (`/var/log/pods` on a real node).
+    pub logs: PathBuf,
+    /// Static pods' manifests.
+    pub manifests: PathBuf,
+}
+
+/// The node's serving certificate.
+pub fn serving(authority: &Authority, name: &str, number: u8) -> Result<Identity> {
+    authority.server(&format!("{name}-serving"), &[name], &[&netns::node_address(number), "127.0.0.1"])
+}
+
+/// A KubeletConfiguration for a test machine: cgroup version 1 allowed, no eviction for a full disk that is none of
+/// the test's, nothing outside the ground except what the kubelet has no field for.
+pub fn configuration(folder: &Path, places: &Places, tls: Option<(&Authority, &Identity)>) -> Result<Value> {
+    let resolv_conf = folder.join("resolv.conf");
+    fs::write(&resolv_conf, format!("nameserver {}\n", netns::CONTROL_PLANE))?;
+    let mut config = json!({
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        "cgroupDriver": "cgroupfs",
+        "cgroupRoot": places.cgroup,
+        "clusterDNS": ["10.96.0.10"],
+        "clusterDomain": "cluster.local",
+        "containerRuntimeEndpoint": places.endpoint,
+        "evictionHard": { "memory.available": "0%", "nodefs.available": "0%", "imagefs.available": "0%" },
+        "failCgroupV1": false,
+        "failSwapOn": false,
+        "imageGCHighThresholdPercent": 100,
+        "podLogsDir": places.logs,
+        "resolvConf": resolv_conf,
+        "staticPodPath": places.manifests,
+        "volumePluginDir": folder.join("volume-plugins"),
+    });
+    if let Some((authority, serving)) = tls {
+        config["authentication"] = json!({
+            "anonymous": { "enabled": false },
+            "webhook": { "enabled": true },
+            "x509": { "clientCAFile": authority.certificate() },
+        });
+        config["authorization"] = json!({ "mode": "Webhook" });
+        config["tlsCertFile"] = json!(serving.certificate);
+        config["tlsPrivateKeyFile"] = json!(serving.key);
+    }
+    Ok(config)
+}

@@ -1,0 +1,105 @@
+//! A pod's life on a real cluster, the same for either kubelet: bound by the scheduler, Running, read with
+//! `kubectl logs`, deleted, gone; and afterwards nothing of it on the machine.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use serde_json::json;
+use tests::cgroups;
+use tests::containerd::Version;
+use tests::control_plane::ControlPlane;
+use tests::ground::Ground;
+use tests::kubelet::Flavour;
+use tests::node::Node;
+use tests::parts;
+use tests::wait;
+
+const SOON: Duration = Duration::from_secs(60);
+
+const POD: &str = r#"
+apiVersion: v1
+kind: Pod
+metadata: { name: greeter, namespace: life }
+spec:
+  terminationGracePeriodSeconds: 1
+  containers:
+  - name: hello
+    image: docker.io/library/busybox:1.36
+    command: [sh, -c, "echo greetings from $WHO; exec sleep 3600"]
+    env: [{ name: WHO, value: a pod }]
+  - name: second
+    image: docker.io/library/busybox:1.36
+    command: [sleep, "3600"]
+"#;
+
+#[test]
+fn a_pod_lives_and_dies_on_the_stock_kubelet_with_containerd_1_6() -> Result<()> {
+    lives_and_dies(Flavour::Stock, Version::V1_6)
+}
+
+#[test]
+fn a_pod_lives_and_dies_on_the_stock_kubelet_with_containerd_2_4() -> Result<()> {
+    lives_and_dies(Flavour::Stock, Version::V2_4)
+}
+
+fn lives_and_dies(flavour: Flavour, version: Version) -> Result<()> {
+    if let Some(reason) = parts::lacking(&["kube-apiserver", "kubelet", "containerd"]) {
+        eprintln!("skipped: {reason}");
+        return Ok(());
+    }
+    let ground = Ground::new()?;
+    let name = ground.name().to_owned();
+    let plane = ControlPlane::start(&ground)?;
+    let mut node = Node::new(&ground, &plane, 1, version)?;
+    node.start_kubelet(flavour, &plane)?;
+
+    runs(&plane)?;
+    goes(&plane, &mut node)?;
+
+    node.stop_kubelet()?;
+    drop((node, plane, ground));
+    let remains = Ground::remains(&name)?;
+    ensure!(remains.is_empty(), "the scenario leaves behind:\n{remains}");
+    Ok(())
+}
+
+fn runs(plane: &ControlPlane) -> Result<()> {
+    let kubectl = plane.kubectl();
+    plane.namespace("life")?;
+    kubectl.create(POD)?;
+    let pod = ["--namespace", "life", "pod/greeter"];
+    let running = kubectl.wait_condition(&pod, "Ready", SOON)?;
+    ensure!(running["status"]["phase"] == "Running", "a ready pod is {}", running["status"]["phase"]);
+    ensure!(running["spec"]["nodeName"] == "node-1", "the pod is on {}", running["spec"]["nodeName"]);
+    let address = running["status"]["podIP"].as_str().unwrap_or_default();
+    ensure!(address.starts_with("10.88.1."), "the pod's address is {address:?}");
+
+    let logs = wait::until("the greeting", SOON, || {
+        let logs = kubectl.run(&["--namespace", "life", "logs", "greeter", "--container", "hello"])?;
+        ensure!(!logs.is_empty(), "an empty log");
+        Ok(logs)
+    })?;
+    ensure!(logs == "greetings from a pod\n", "the log holds {logs:?}");
+    Ok(())
+}
+
+/// Deleted: gone from the API, then from the runtime, the cgroups, the mounts and the kubelet's folder.
+fn goes(plane: &ControlPlane, node: &mut Node) -> Result<()> {
+    let kubectl = plane.kubectl();
+    kubectl.run(&["--namespace", "life", "delete", "pod", "greeter", "--wait=false"])?;
+    wait::until("the pod being gone", SOON, || {
+        let pods = kubectl.get(&["--namespace", "life", "pods"])?;
+        ensure!(pods["items"] == json!([]), "there is still {}", pods["items"][0]["status"]);
+        Ok(())
+    })?;
+    wait::until("nothing of the pod on the node", SOON, || {
+        let containers = node.containerd().containers()?;
+        ensure!(containers.is_empty(), "containers {containers:?}");
+        let folders: Vec<_> = std::fs::read_dir(node.root().join("pods"))?.collect();
+        ensure!(folders.is_empty(), "folders {folders:?}");
+        let is_pod = |path: &std::path::PathBuf| path.to_string_lossy().contains("/pod");
+        let groups: Vec<_> = cgroups::below(node.cgroup())?.into_iter().filter(is_pod).collect();
+        ensure!(groups.is_empty(), "cgroups {groups:?}");
+        Ok(())
+    })
+}
