@@ -1,5 +1,5 @@
 //! Real parts to play with by hand: raises a containerd, with `--control-plane` a whole control plane and with
-//! `--kubelet` a stock kubelet, says where everything is, and takes it all back on Ctrl-C or SIGTERM.
+//! `--kubelet` a node, says where everything is, and takes it all back on Ctrl-C or SIGTERM.
 //!
 //!     cargo run -p tests --bin playground -- --containerd 2.4 --control-plane
 
@@ -24,9 +24,9 @@ struct Arguments {
     /// Raise etcd, kube-apiserver, kube-controller-manager and kube-scheduler besides
     #[arg(long)]
     control_plane: bool,
-    /// Start a stock kubelet too (with --control-plane)
-    #[arg(long, requires = "control_plane")]
-    kubelet: bool,
+    /// Start a kubelet too: stock or ours
+    #[arg(long, requires = "control_plane", value_parser = flavour)]
+    kubelet: Option<Flavour>,
 }
 
 fn version(text: &str) -> Result<Version> {
@@ -34,6 +34,14 @@ fn version(text: &str) -> Result<Version> {
         "1.6" => Ok(Version::V1_6),
         "2.4" => Ok(Version::V2_4),
         _ => bail!("there is 1.6 and 2.4"),
+    }
+}
+
+fn flavour(text: &str) -> Result<Flavour> {
+    match text {
+        "stock" => Ok(Flavour::Stock),
+        "ours" => Ok(Flavour::Ours),
+        _ => bail!("there is stock and ours"),
     }
 }
 
@@ -58,10 +66,11 @@ fn with_control_plane(ground: &Arc<Ground>, arguments: &Arguments) -> Result<()>
     println!("API server  {}", plane.url());
     println!("kubectl     {} --kubeconfig {}", in_netns("control-plane", ground), plane.admin().display());
     let mut node = Node::new(ground, &plane, 1, arguments.containerd)?;
-    if arguments.kubelet {
-        node.start_kubelet(Flavour::Stock, &plane)?;
+    if let Some(flavour) = arguments.kubelet {
+        node.start_kubelet(flavour, &plane)?;
     }
-    println!("kubelet     {:?}", node.kubelet_command(Flavour::Stock)?);
+    let flavour = arguments.kubelet.unwrap_or(Flavour::Stock);
+    println!("kubelet     {:?}", node.kubelet_command(flavour)?);
     stay(node.containerd());
 }
 
