@@ -111,6 +111,12 @@ impl Containerd {
         Ok(list.lines().map(str::to_owned).collect())
     }
 
+    /// The ids of the containers and sandboxes that have a process.
+    pub fn running(&self) -> Result<Vec<String>> {
+        let list = self.ctr(&["tasks", "list", "--quiet"])?;
+        Ok(list.lines().map(str::to_owned).collect())
+    }
+
     fn ctr_command(&self) -> Result<Command> {
         let mut command = self.netns.command(self.version.program("ctr")?);
         command.arg("--address").arg(self.socket()).args(["--namespace", "k8s.io"]);

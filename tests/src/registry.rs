@@ -50,7 +50,11 @@ impl Registry {
     pub fn mirror(containerd: &Containerd) -> Result<()> {
         let folder = containerd.registries().join(HOST);
         fs::create_dir_all(&folder)?;
-        fs::write(folder.join("hosts.toml"), format!("server = \"http://{CONTROL_PLANE}:{PORT}\"\n"))?;
+        let server = format!("http://{CONTROL_PLANE}:{PORT}");
+        let hosts = format!(
+            "server = \"{server}\"\n[host.\"{server}\"]\ncapabilities = [\"pull\", \"resolve\", \"push\"]\n"
+        );
+        fs::write(folder.join("hosts.toml"), hosts)?;
         Ok(())
     }
 
