@@ -83,13 +83,25 @@ pub fn serving(authority: &Authority, name: &str, number: u8) -> Result<Identity
 }
 
 /// A KubeletConfiguration for a test machine: cgroup version 1 allowed, no eviction for a full disk that is none of
-/// the test's, nothing outside the ground except what the kubelet has no field for.
-pub fn configuration(folder: &Path, places: &Places, tls: Option<(&Authority, &Identity)>) -> Result<Value> {
+/// the test's, nothing outside the ground except what the kubelet has no field for. Its ports serve clients that
+/// `authority` signed.
+pub fn configuration(
+    folder: &Path,
+    places: &Places,
+    authority: &Authority,
+    serving: &Identity,
+) -> Result<Value> {
     let resolv_conf = folder.join("resolv.conf");
     fs::write(&resolv_conf, format!("nameserver {}\n", netns::CONTROL_PLANE))?;
-    let mut config = json!({
+    Ok(json!({
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
+        "authentication": {
+            "anonymous": { "enabled": false },
+            "webhook": { "enabled": false },
+            "x509": { "clientCAFile": authority.certificate() },
+        },
+        "authorization": { "mode": "AlwaysAllow" },
         "cgroupDriver": "cgroupfs",
         "cgroupRoot": places.cgroup,
         "clusterDNS": ["10.96.0.10"],
@@ -102,17 +114,14 @@ pub fn configuration(folder: &Path, places: &Places, tls: Option<(&Authority, &I
         "podLogsDir": places.logs,
         "resolvConf": resolv_conf,
         "staticPodPath": places.manifests,
+        "tlsCertFile": serving.certificate,
+        "tlsPrivateKeyFile": serving.key,
         "volumePluginDir": folder.join("volume-plugins"),
-    });
-    if let Some((authority, serving)) = tls {
-        config["authentication"] = json!({
-            "anonymous": { "enabled": false },
-            "webhook": { "enabled": true },
-            "x509": { "clientCAFile": authority.certificate() },
-        });
-        config["authorization"] = json!({ "mode": "Webhook" });
-        config["tlsCertFile"] = json!(serving.certificate);
-        config["tlsPrivateKeyFile"] = json!(serving.key);
-    }
-    Ok(config)
+    }))
+}
+
+/// Lets the kubelet's ports ask the API server about tokens and rights.
+pub fn ask_the_cluster(config: &mut Value) {
+    config["authentication"]["webhook"]["enabled"] = json!(true);
+    config["authorization"]["mode"] = json!("Webhook");
 }

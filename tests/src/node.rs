@@ -1,4 +1,4 @@
-//! A whole node: namespace, containerd and kubelet. The namespace and the runtime outlive the kubelet, so that a
+//! A whole node: namespace, containerd and kubelet, in a cluster or alone. The namespace and the runtime outlive the kubelet, so that a
 //! scenario can end one kubelet and start the other on the same pods.
 
 use std::fs;
@@ -14,51 +14,70 @@ use crate::cgroups;
 use crate::containerd::{Containerd, Version};
 use crate::control_plane::ControlPlane;
 use crate::ground::Ground;
+use crate::identity::{Authority, Identity};
 use crate::kubelet::{self, Flavour, Places, Setup};
-use crate::netns::{self, Netns};
-use crate::process::Process;
+use crate::netns::{self, Lan, Netns};
+use crate::process::{Process, output};
 
-/// How long a node may take to be Ready, on a busy machine.
-const REGISTERING: Duration = Duration::from_secs(90);
+/// How long a kubelet may take to be ready, on a busy machine.
+const STARTING: Duration = Duration::from_secs(90);
 
-/// A node, joined to a control plane.
+/// A node: a namespace, a running containerd, and all that a kubelet needs to be started.
 pub struct Node {
     ground: Arc<Ground>,
     setup: Setup,
     folder: PathBuf,
-    cgroup: String,
     places: Places,
+    visitor: Identity,
     containerd: Containerd,
     kubelet: Option<Process>,
 }
 
 impl Node {
-    /// Node `number` (1 to 200) of the cluster: its namespace and containerd run, and a kubelet has all that it needs
-    /// to be started.
-    pub fn new(ground: &Arc<Ground>, plane: &ControlPlane, number: u8, version: Version) -> Result<Self> {
+    /// Node `number` (1 to 200) of a cluster.
+    pub fn joined(ground: &Arc<Ground>, plane: &ControlPlane, number: u8, version: Version) -> Result<Self> {
+        let mut node = Self::raise(ground, plane.lan(), plane.authority(), number, version)?;
+        node.setup.kubeconfig = Some(plane.node_kubeconfig(&node.setup.name)?);
+        node.configure(kubelet::ask_the_cluster)?;
+        Ok(node)
+    }
+
+    /// Node `number` of no cluster: its pods come from manifests alone.
+    pub fn standalone(ground: &Arc<Ground>, lan: &Lan, number: u8, version: Version) -> Result<Self> {
+        let authority = Authority::new(ground.folder("pki")?)?;
+        Self::raise(ground, lan, &authority, number, version)
+    }
+
+    fn raise(
+        ground: &Arc<Ground>,
+        lan: &Lan,
+        authority: &Authority,
+        number: u8,
+        version: Version,
+    ) -> Result<Self> {
         let name = format!("node-{number}");
-        let netns = plane.lan().join(number)?;
+        let netns = lan.join(number)?;
         let folder = ground.folder(&name)?;
         let containerd = Containerd::start(ground, &name, &netns, version, &netns::pod_network(number))?;
-        let cgroup = cgroups::make(ground, &name)?;
         let places = Places {
             endpoint: containerd.endpoint(),
-            cgroup: cgroup.clone(),
+            cgroup: cgroups::make(ground, &name)?,
             logs: ground.folder(&format!("{name}/logs"))?,
             manifests: ground.folder(&format!("{name}/manifests"))?,
         };
-        let serving = kubelet::serving(plane.authority(), &name, number)?;
-        let config = kubelet::configuration(&folder, &places, Some((plane.authority(), &serving)))?;
+        let serving = kubelet::serving(authority, &name, number)?;
+        let config = kubelet::configuration(&folder, &places, authority, &serving)?;
         let setup = Setup {
             address: netns::node_address(number),
             netns,
             config: folder.join("kubelet.json"),
-            kubeconfig: Some(plane.node_kubeconfig(&name)?),
+            kubeconfig: None,
             root: ground.folder(&format!("{name}/kubelet"))?,
             name,
         };
         fs::write(&setup.config, config.to_string())?;
-        Ok(Self { ground: ground.clone(), setup, folder, cgroup, places, containerd, kubelet: None })
+        let visitor = authority.client("visitor", "visitor", &["system:masters"])?;
+        Ok(Self { ground: ground.clone(), setup, folder, places, visitor, containerd, kubelet: None })
     }
 
     /// The name that the API server knows the node by.
@@ -83,7 +102,7 @@ impl Node {
 
     /// The cgroup below which all of the node's pods are.
     pub fn cgroup(&self) -> &str {
-        &self.cgroup
+        &self.places.cgroup
     }
 
     /// The runtime.
@@ -106,18 +125,38 @@ impl Node {
 
     /// Starts a kubelet and waits until the API server shows the node as Ready.
     pub fn start_kubelet(&mut self, flavour: Flavour, plane: &ControlPlane) -> Result<()> {
-        let command = self.kubelet_command(flavour)?;
-        let kubelet = self.kubelet.insert(Process::spawn("kubelet", &self.folder, command)?);
-        let name = &self.setup.name;
-        let kubectl = plane.kubectl();
-        kubelet.wait_ready(REGISTERING, || {
-            kubectl.wait_condition(&["node", name], "Ready", Duration::ZERO).map(drop)
+        let (kubectl, name) = (plane.kubectl(), self.setup.name.clone());
+        let node = ["node", &name];
+        let kubelet = self.spawn_kubelet(flavour)?;
+        kubelet.wait_ready(STARTING, || kubectl.wait_condition(&node, "Ready", Duration::ZERO).map(drop))
+    }
+
+    /// Starts a kubelet and waits until its health port answers.
+    pub fn start_kubelet_alone(&mut self, flavour: Flavour) -> Result<()> {
+        let netns = self.setup.netns.clone();
+        let kubelet = self.spawn_kubelet(flavour)?;
+        kubelet.wait_ready(STARTING, || {
+            let answer = output(netns.command("curl").args(["-sSf", "http://127.0.0.1:10248/healthz"]))?;
+            ensure!(answer == "ok", "/healthz says {answer}");
+            Ok(())
         })
+    }
+
+    fn spawn_kubelet(&mut self, flavour: Flavour) -> Result<&mut Process> {
+        let command = self.kubelet_command(flavour)?;
+        Ok(self.kubelet.insert(Process::spawn("kubelet", &self.folder, command)?))
     }
 
     /// The kubelet's process, to kill or to stall.
     pub fn kubelet(&mut self) -> Result<&mut Process> {
         self.kubelet.as_mut().context("no kubelet was started on this node")
+    }
+
+    /// What the kubelet's port 10250 answers to a client that may do everything.
+    pub fn ask_kubelet(&self, path: &str) -> Result<String> {
+        let mut curl = self.setup.netns.command("curl");
+        curl.args(["-sSfk", "--cert"]).arg(&self.visitor.certificate).arg("--key").arg(&self.visitor.key);
+        output(curl.arg(format!("https://127.0.0.1:10250{path}")))
     }
 
     /// Asks the kubelet to leave and waits until it has. Its pods stay.

@@ -4,12 +4,13 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use serde_json::json;
+use serde_json::{Value, json};
 use tests::cgroups;
 use tests::containerd::Version;
 use tests::control_plane::ControlPlane;
 use tests::ground::Ground;
 use tests::kubelet::Flavour;
+use tests::netns::Lan;
 use tests::node::Node;
 use tests::parts;
 use tests::wait;
@@ -50,7 +51,7 @@ fn lives_and_dies(flavour: Flavour, version: Version) -> Result<()> {
     let ground = Ground::new()?;
     let name = ground.name().to_owned();
     let plane = ControlPlane::start(&ground)?;
-    let mut node = Node::new(&ground, &plane, 1, version)?;
+    let mut node = Node::joined(&ground, &plane, 1, version)?;
     node.start_kubelet(flavour, &plane)?;
 
     runs(&plane)?;
@@ -61,6 +62,38 @@ fn lives_and_dies(flavour: Flavour, version: Version) -> Result<()> {
     let remains = Ground::remains(&name)?;
     ensure!(remains.is_empty(), "the scenario leaves behind:\n{remains}");
     Ok(())
+}
+
+#[test]
+fn a_static_pod_lives_and_dies_with_its_manifest_on_the_stock_kubelet() -> Result<()> {
+    static_pod_lives_and_dies(Flavour::Stock, Version::V2_4)
+}
+
+fn static_pod_lives_and_dies(flavour: Flavour, version: Version) -> Result<()> {
+    if let Some(reason) = parts::lacking(&["kubelet", "containerd"]) {
+        eprintln!("skipped: {reason}");
+        return Ok(());
+    }
+    let ground = Ground::new()?;
+    let lan = Lan::new(&ground)?;
+    let mut node = Node::standalone(&ground, &lan, 1, version)?;
+    node.start_kubelet_alone(flavour)?;
+    let manifest = node.manifests().join("greeter.yaml");
+    std::fs::write(&manifest, POD)?;
+    wait::until("the static pod running", SOON, || {
+        let pods: Value = serde_json::from_str(&node.ask_kubelet("/pods")?)?;
+        let pod = &pods["items"][0];
+        ensure!(pod["metadata"]["name"] == "greeter-node-1", "the pods {}", pods["items"]);
+        ensure!(pod["status"]["phase"] == "Running", "the status {}", pod["status"]);
+        Ok(())
+    })?;
+    std::fs::remove_file(manifest)?;
+    wait::until("the pod's containers being gone", SOON, || {
+        let running = node.containerd().running()?;
+        ensure!(running.is_empty(), "containers {running:?}");
+        Ok(())
+    })?;
+    node.stop_kubelet()
 }
 
 fn runs(plane: &ControlPlane) -> Result<()> {

@@ -65,7 +65,7 @@ fn with_control_plane(ground: &Arc<Ground>, arguments: &Arguments) -> Result<()>
     let plane = ControlPlane::start(ground)?;
     println!("API server  {}", plane.url());
     println!("kubectl     {} --kubeconfig {}", in_netns("control-plane", ground), plane.admin().display());
-    let mut node = Node::new(ground, &plane, 1, arguments.containerd)?;
+    let mut node = Node::joined(ground, &plane, 1, arguments.containerd)?;
     if let Some(flavour) = arguments.kubelet {
         node.start_kubelet(flavour, &plane)?;
     }
