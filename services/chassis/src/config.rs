@@ -6,11 +6,19 @@
 
 mod access;
 mod choices;
+mod document;
 mod duration;
+mod faults;
+mod gates;
 mod kubelet;
+mod labels;
+mod layers;
+mod load;
 mod logging;
 mod node;
 mod parts;
+mod quantity;
+mod rules;
 mod table;
 
 pub use access::{Anonymous, Authentication, Authorization, AuthorizationWebhook, TokenWebhook, X509};
@@ -20,12 +28,15 @@ pub use choices::{
     SwapBehavior, TopologyManagerPolicy, TopologyManagerScope,
 };
 pub use duration::{BadDuration, GoDuration};
+pub use faults::{Fault, Faults};
 pub use kubelet::{KubeletConfiguration, Texts};
+pub use load::{Base, Sources, check_node_labels, load};
 pub use logging::{FormatOptions, Logging, OutputRouting, Tracing, VModule};
 pub use node::{BusAddress, NodeConfig};
 pub use parts::{
     CrashLoopBackOff, MemoryReservation, MemorySwap, RequestHeaders, ShutdownByPriority, UserNamespaces,
 };
+pub use rules::Machine;
 
 use std::{io, path::PathBuf};
 
@@ -41,6 +52,20 @@ pub enum ConfigError {
         #[source]
         source: io::Error,
     },
+    /// A file holds fields that are unknown, or values that are none.
+    #[error("{path} is not a usable KubeletConfiguration: {faults}", path = path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Everything that is wrong.
+        faults: Faults,
+    },
+    /// Flags hold values that are none.
+    #[error("the command line is not usable: {0}")]
+    Flags(Faults),
+    /// The configuration as a whole breaks rules.
+    #[error("the configuration is not usable: {0}")]
+    Broken(Faults),
     /// A file that the supervisor writes has another shape.
     #[error("{path} is not what this version of bulkhead writes", path = path.display())]
     NotNode {

@@ -8,11 +8,14 @@ use super::{
     access::{Authentication, Authorization},
     choices::{
         AllocatableEnforcement, CgroupDriver, ChangeDetection, CpuManagerPolicy, CredentialsVerification,
-        HairpinMode, MemoryManagerPolicy, MemoryReservationPolicy, TopologyManagerPolicy, TopologyManagerScope,
+        HairpinMode, MemoryManagerPolicy, MemoryReservationPolicy, TopologyManagerPolicy,
+        TopologyManagerScope,
     },
     duration::GoDuration,
     logging::{Logging, Tracing},
-    parts::{CrashLoopBackOff, MemoryReservation, MemorySwap, RequestHeaders, ShutdownByPriority, UserNamespaces},
+    parts::{
+        CrashLoopBackOff, MemoryReservation, MemorySwap, RequestHeaders, ShutdownByPriority, UserNamespaces,
+    },
     table::table,
 };
 use k8s_openapi::api::core::v1::Taint;
@@ -350,4 +353,12 @@ pub(super) fn default_eviction_hard() -> Texts {
     ]
     .map(|(signal, threshold)| (signal.to_owned(), threshold.to_owned()))
     .into()
+}
+
+impl KubeletConfiguration {
+    /// Whether a feature gate is open, upstream's default included. One that Kubernetes 1.36 does not
+    /// know is shut.
+    pub fn gate(&self, name: &str) -> bool {
+        super::gates::is_open(&self.feature_gates, name)
+    }
 }
