@@ -17,7 +17,6 @@ mod load;
 mod logging;
 mod node;
 mod parts;
-mod quantity;
 mod rules;
 mod table;
 

@@ -10,6 +10,7 @@ mod machine;
 mod resources;
 
 use super::{KubeletConfiguration, faults::Fault, gates};
+use messages::Amount;
 use std::fmt::Display;
 
 /// What the machine is, as far as rules depend on it.
@@ -47,6 +48,14 @@ impl Check<'_> {
     fn gate(&self, name: &str) -> bool {
         gates::is_open(&self.configuration.feature_gates, name)
     }
+}
+
+/// What a text that is no quantity is told.
+const QUANTITY_RULE: &str = "must be a quantity such as 100Mi or 1.5";
+
+/// The amount that a text spells; `None` when it is no quantity.
+fn amount(text: &str) -> Option<Amount> {
+    text.parse().ok()
 }
 
 /// What tests of the rules share: a configuration that differs from the default, and its faults.

@@ -1,11 +1,8 @@
 //! Rules on what is collected, pulled, rotated, evicted and shut down.
 
-use super::Check;
-use crate::config::{
-    CredentialsVerification, GoDuration,
-    kubelet::Texts,
-    quantity::{self, Sign},
-};
+use super::{Check, QUANTITY_RULE, amount};
+use crate::config::{CredentialsVerification, GoDuration, kubelet::Texts};
+use messages::Amount;
 
 pub(super) fn check(check: &mut Check) {
     images(check);
@@ -85,7 +82,7 @@ fn logs(check: &mut Check) {
         "must be 3s or more",
     );
     let size = &c.container_log_max_size;
-    check.must(quantity::sign(size).is_some(), "containerLogMaxSize", size, quantity::RULE);
+    check.must(amount(size).is_some(), "containerLogMaxSize", size, QUANTITY_RULE);
     let folder = c.pod_logs_dir.to_string_lossy();
     let normal = folder.starts_with('/')
         && (folder == "/"
@@ -154,14 +151,14 @@ fn signals(check: &mut Check, name: &str, map: &Texts) {
 fn is_threshold(text: &str) -> bool {
     match percentage(text) {
         Some(percent) => (0.0..=100.0).contains(&percent),
-        None => quantity::sign(text) == Some(Sign::Positive),
+        None => amount(text).is_some_and(|amount| amount > Amount::default()),
     }
 }
 
 fn is_reclaim(text: &str) -> bool {
     match percentage(text) {
         Some(percent) => percent > 0.0,
-        None => matches!(quantity::sign(text), Some(Sign::Zero | Sign::Positive)),
+        None => amount(text).is_some_and(|amount| amount >= Amount::default()),
     }
 }
 

@@ -1,11 +1,8 @@
 //! Rules on what pods do not get: reserved resources, and where that is enforced.
 
-use super::Check;
-use crate::config::{
-    AllocatableEnforcement as Level,
-    kubelet::Texts,
-    quantity::{self, Sign},
-};
+use super::{Check, amount};
+use crate::config::{AllocatableEnforcement as Level, kubelet::Texts};
+use messages::Amount;
 use std::collections::BTreeSet;
 
 pub(super) fn check(check: &mut Check) {
@@ -26,12 +23,12 @@ pub(super) fn check(check: &mut Check) {
 
 fn reserved(check: &mut Check, name: &str, resources: &Texts) {
     const KNOWN: [&str; 4] = ["cpu", "memory", "ephemeral-storage", "pid"];
-    for (resource, amount) in resources {
+    for (resource, quantity) in resources {
         let field = format!("{name}.{resource}");
         let rule = "only cpu, memory, ephemeral-storage and pid can be reserved";
-        check.must(KNOWN.contains(&resource.as_str()), &field, amount, rule);
-        let fine = matches!(quantity::sign(amount), Some(Sign::Zero | Sign::Positive));
-        check.must(fine, &field, amount, "must be a quantity that is not negative");
+        check.must(KNOWN.contains(&resource.as_str()), &field, quantity, rule);
+        let fine = amount(quantity).is_some_and(|amount| amount >= Amount::default());
+        check.must(fine, &field, quantity, "must be a quantity that is not negative");
     }
 }
 
@@ -93,12 +90,12 @@ fn is_cpu_list(list: &str) -> bool {
 fn memory(check: &mut Check) {
     let mut seen = BTreeSet::new();
     for (at, reservation) in check.configuration.reserved_memory.iter().enumerate() {
-        for (kind, amount) in &reservation.limits {
+        for (kind, quantity) in &reservation.limits {
             let field = format!("reservedMemory[{at}].limits.{kind}");
             let known = kind == "memory" || kind.starts_with("hugepages-");
             check.must(known, &field, kind, "must be memory or hugepages-<size>");
-            let positive = quantity::sign(amount) == Some(Sign::Positive);
-            check.must(positive, &field, amount, "must be a positive quantity");
+            let positive = amount(quantity).is_some_and(|amount| amount > Amount::default());
+            check.must(positive, &field, quantity, "must be a positive quantity");
             let first = seen.insert((reservation.numa_node, kind.clone()));
             check.must(first, &field, reservation.numa_node, "the NUMA node has it already");
         }
