@@ -1,5 +1,5 @@
-//! A pod's life on a real cluster, the same for either kubelet: bound by the scheduler, Running, read with
-//! `kubectl logs`, deleted, gone; and afterwards nothing of it on the machine.
+//! A pod's life on a real cluster, the same for either kubelet: bound by the scheduler, Running, reached with
+//! `kubectl logs` and `kubectl exec`, deleted, gone; and afterwards nothing of it on the machine.
 
 use std::time::Duration;
 
@@ -113,6 +113,10 @@ fn runs(plane: &ControlPlane) -> Result<()> {
         Ok(logs)
     })?;
     ensure!(logs == "greetings from a pod\n", "the log holds {logs:?}");
+
+    let exec = ["--namespace", "life", "exec", "greeter", "--container", "second", "--"];
+    let answer = kubectl.run(&[&exec[..], &["hostname"]].concat())?;
+    ensure!(answer == "greeter\n", "exec answers {answer:?}");
     Ok(())
 }
 
