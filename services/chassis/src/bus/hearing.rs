@@ -1,0 +1,270 @@
+//! Hearing a state: an ordered consumer of its stream, made anew whenever the bus was away.
+
+use super::{
+    Bus,
+    address::Address,
+    connection::Link,
+    headers::{Misfit, Received},
+    ledger::{Ledger, Settled},
+    place,
+};
+use crate::error;
+use async_nats::jetstream::{
+    self, Context, Message,
+    consumer::{
+        DeliverPolicy,
+        push::{Ordered, OrderedConfig},
+    },
+};
+use futures::{Stream, StreamExt};
+use messages::{Incarnation, Key, State, subject};
+use opentelemetry::Context as TraceContext;
+use std::{
+    pin::Pin,
+    task::{Context as TaskContext, Poll},
+    time::Duration,
+};
+use tokio::{sync::mpsc, time::sleep};
+use tracing::{debug, error, warn};
+
+/// What was heard and not yet taken; beyond it the server is made to wait.
+const QUEUE: usize = 64;
+/// Pauses while the stream is not there, from the first to the longest.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
+
+/// One thing heard of a state.
+#[derive(Debug, Clone)]
+pub enum Heard<S> {
+    /// The last word on a key.
+    Value {
+        /// What was said.
+        state: S,
+        /// Grows with everything its owner says in one life.
+        revision: u64,
+        /// The owner's life.
+        incarnation: Incarnation,
+        /// The trace that the sayer was part of: a parent while a start is open, else to be linked.
+        context: TraceContext,
+    },
+    /// There is no such thing any more: its owner said so, or did not say it again in a new life.
+    Gone {
+        /// What is gone.
+        key: Key,
+    },
+    /// The newest life of the owner has said everything: what was not heard does not exist.
+    Complete,
+}
+
+/// A stream of what is heard. It never ends while the process lives.
+#[derive(Debug)]
+#[must_use = "what is heard is lost unless it is taken"]
+pub struct Hearing<S> {
+    heard: mpsc::Receiver<Heard<S>>,
+}
+
+impl<S> Hearing<S> {
+    /// The next thing heard. Cancel-safe.
+    pub async fn next(&mut self) -> Heard<S> {
+        match self.heard.recv().await {
+            Some(heard) => heard,
+            // The task ends only after this end of the queue has gone.
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl<S> Stream for Hearing<S> {
+    type Item = Heard<S>;
+
+    fn poll_next(mut self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<Option<Heard<S>>> {
+        self.heard.poll_recv(task)
+    }
+}
+
+/// Begins to hear. Without a bus nothing is ever heard.
+pub(super) fn follow<S: State>(bus: Bus, link: Option<Link>, address: Address) -> Hearing<S> {
+    let (out, heard) = mpsc::channel(QUEUE);
+    tokio::spawn(async move {
+        match link {
+            Some(link) => {
+                let context = jetstream::new(link.client.clone());
+                let ledger = Ledger::default();
+                Follower { bus, link, context, address, ledger, out }.run().await;
+            }
+            None => out.closed().await,
+        }
+    });
+    Hearing { heard }
+}
+
+struct Follower<S> {
+    bus: Bus,
+    link: Link,
+    context: Context,
+    address: Address,
+    ledger: Ledger,
+    out: mpsc::Sender<Heard<S>>,
+}
+
+/// Why a reading ended.
+enum Ended {
+    /// Nobody takes what is heard any more.
+    Unheard,
+    /// The connection was made anew, and the stream may be another.
+    Reconnected,
+    /// The stream is not there, or its reading was broken off.
+    Lost(Failure),
+}
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+impl<S: State> Follower<S> {
+    async fn run(mut self) {
+        let mut pause = PAUSES.0;
+        loop {
+            let connection = self.link.made_after(0).await;
+            match self.read(connection).await {
+                Ended::Unheard => return,
+                Ended::Reconnected => pause = PAUSES.0,
+                Ended::Lost(why) => {
+                    debug!(stream = self.address.stream(), error = error::chain(&*why), "not heard");
+                    sleep(pause).await;
+                    pause = (pause * 2).min(PAUSES.1);
+                }
+            }
+        }
+    }
+
+    /// Reads the stream from its last values on, for as long as this connection holds.
+    async fn read(&mut self, connection: u64) -> Ended {
+        let link = self.link.clone();
+        let out = self.out.clone();
+        let reading = async {
+            let (mut messages, end) = match open(&self.context, &self.address).await {
+                Ok(opened) => opened,
+                Err(why) => return why,
+            };
+            self.ledger.begin(end == 0);
+            loop {
+                match messages.next().await {
+                    Some(Ok(message)) => self.take(&message, end).await,
+                    Some(Err(why)) => return why.into(),
+                    None => return "the reading ended".into(),
+                }
+            }
+        };
+        // Giving up a reading loses nothing: the next one begins with the last values, and the ledger
+        // knows which of them are news.
+        tokio::select! {
+            biased;
+            () = out.closed() => Ended::Unheard,
+            _ = link.made_after(connection) => Ended::Reconnected,
+            why = reading => Ended::Lost(why),
+        }
+    }
+
+    async fn take(&mut self, message: &Message, end: u64) {
+        let settled = self.on_message(message).await;
+        self.tell(settled).await;
+        let last = message.info().is_ok_and(|info| info.pending == 0 || info.stream_sequence >= end);
+        if last {
+            let settled = self.ledger.catch_up();
+            self.tell(settled).await;
+        }
+    }
+
+    /// Notes one message in the ledger and hands on what is news. What is not what its subject
+    /// promises is passed over, and the last value stays.
+    async fn on_message(&mut self, message: &Message) -> Settled {
+        let received = Received(message.headers.as_ref());
+        let (Some(stamp), Some(parsed)) = (received.stamp(), subject::parse(&message.subject)) else {
+            return self.pass_over(&message.subject, "it bears no stamp");
+        };
+        let check = received.check::<S>();
+        match parsed.key {
+            _ if matches!(check, Err(Misfit::Untyped | Misfit::OtherType { .. })) => {
+                return self.pass_over(&message.subject, "it is of another type");
+            }
+            None => return self.ledger.complete(stamp),
+            Some(key) if received.is_tombstone() => {
+                if self.ledger.tombstone(&key, stamp) {
+                    self.hand_on(Heard::Gone { key }).await;
+                }
+            }
+            Some(key) => match self.decode(check, &key, &message.payload) {
+                Ok(state) if self.ledger.value(&key, stamp) => {
+                    let (revision, incarnation) = (stamp.revision, stamp.incarnation);
+                    let context = received.context();
+                    self.hand_on(Heard::Value { state, revision, incarnation, context }).await;
+                }
+                Ok(_) => {}
+                Err(Unreadable::Forged) => {
+                    return self.pass_over(&message.subject, "its body is about something else");
+                }
+                // Its owner did say something about the key, so that it is not gone.
+                Err(Unreadable::Foreign) => {
+                    self.ledger.value(&key, stamp);
+                }
+            },
+        }
+        Settled::default()
+    }
+
+    fn decode(&self, check: Result<(), Misfit>, key: &Key, body: &[u8]) -> Result<S, Unreadable> {
+        if let Err(misfit) = check {
+            warn!(name = S::NAME, %key, why = %misfit, "the last value known is kept");
+            self.bus.wants_newer(format!("{}: {misfit}", S::NAME));
+            return Err(Unreadable::Foreign);
+        }
+        let state: S = serde_json::from_slice(body).map_err(|failure| {
+            error!(name = S::NAME, %key, why = place(&failure), "the last value known is kept");
+            Unreadable::Foreign
+        })?;
+        if state.key() == *key { Ok(state) } else { Err(Unreadable::Forged) }
+    }
+
+    fn pass_over(&self, subject: &str, why: &str) -> Settled {
+        warn!(subject, why, "a message was passed over");
+        Settled::default()
+    }
+
+    async fn tell(&self, settled: Settled) {
+        for key in settled.gone {
+            self.hand_on(Heard::Gone { key }).await;
+        }
+        if settled.complete {
+            self.hand_on(Heard::Complete).await;
+        }
+    }
+
+    async fn hand_on(&self, heard: Heard<S>) {
+        // When nobody takes it, the reading is about to be given up.
+        let _ = self.out.send(heard).await;
+    }
+}
+
+/// Why a body was not read.
+enum Unreadable {
+    /// By a newer executable, or damaged.
+    Foreign,
+    /// It is not about the key that it was published under.
+    Forged,
+}
+
+/// A consumer of all last values and what follows, and the sequence of the newest of those values; 0
+/// when there is none.
+async fn open(context: &Context, address: &Address) -> Result<(Ordered, u64), Failure> {
+    let name = address.stream();
+    let stream = context.get_stream(&name).await?;
+    let state = &stream.cached_info().state;
+    let end = if state.messages == 0 { 0 } else { state.last_sequence };
+    let inbox = context.client().new_inbox();
+    let config = OrderedConfig {
+        name: inbox.rsplit('.').next().map(str::to_owned),
+        deliver_subject: inbox,
+        deliver_policy: DeliverPolicy::LastPerSubject,
+        ..OrderedConfig::default()
+    };
+    let consumer = context.create_consumer_on_stream(config, &name).await?;
+    Ok((consumer.messages().await?, end))
+}

@@ -1,0 +1,201 @@
+//! Everything that this process has said and would say again: the last value of each key, tombstones
+//! for a while, and which states are complete. Pure.
+//!
+//! The stream on the bus is a cache of this. Whatever goes wrong with a state there — the stream is
+//! missing, a message was not stored, the connection was lost — the remedy is the same: say that
+//! state once more from the beginning.
+
+use super::headers::Stamp;
+use bytes::Bytes;
+use messages::{BootTime, Incarnation, Key};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
+
+/// How long a tombstone is kept. A reader that was away for longer learns of the absence by
+/// `complete`.
+const TOMBSTONES: Duration = Duration::from_secs(600);
+
+/// Everything that one process has said.
+#[derive(Debug)]
+pub(super) struct Repertoire {
+    incarnation: Incarnation,
+    revision: u64,
+    states: BTreeMap<&'static str, Said>,
+}
+
+/// One state's sayings.
+#[derive(Debug, Default)]
+struct Said {
+    version: u16,
+    lines: HashMap<Key, Line>,
+    complete: Option<u64>,
+    /// Sequence of the first message stored since the state was last said from the beginning. What the
+    /// stream holds before it is an earlier life's.
+    first_stored: Option<u64>,
+    /// When to say it once more, and how often that was necessary in a row.
+    again: Option<BootTime>,
+    failures: u32,
+}
+
+/// The last word on one key.
+#[derive(Debug, Clone)]
+struct Line {
+    revision: u64,
+    /// `None`: there is no such thing any more.
+    body: Option<Bytes>,
+    traceparent: Option<String>,
+    since: BootTime,
+    stored: Option<u64>,
+}
+
+/// A message to be published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Saying {
+    pub(super) name: &'static str,
+    pub(super) version: u16,
+    /// `None` for the marker that everything was said.
+    pub(super) key: Option<Key>,
+    pub(super) stamp: Stamp,
+    pub(super) body: Option<Bytes>,
+    pub(super) traceparent: Option<String>,
+}
+
+/// What the stream is to forget: everything before a sequence, of one key or of all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Forget {
+    pub(super) name: &'static str,
+    pub(super) key: Option<Key>,
+    pub(super) before: u64,
+}
+
+impl Repertoire {
+    pub(super) fn new(incarnation: Incarnation) -> Self {
+        Self { incarnation, revision: 0, states: BTreeMap::new() }
+    }
+
+    /// A new last word on a key: a value, or (without body) a tombstone.
+    pub(super) fn say(
+        &mut self,
+        (name, version): (&'static str, u16),
+        key: Key,
+        (body, traceparent): (Option<Bytes>, Option<String>),
+        now: BootTime,
+    ) -> Saying {
+        let revision = self.next_revision();
+        let line = Line { revision, body, traceparent, since: now, stored: None };
+        let said = self.states.entry(name).or_default();
+        said.version = version;
+        said.lines.insert(key.clone(), line.clone());
+        saying(self.incarnation, name, version, Some((key, &line)), revision)
+    }
+
+    /// Every key of the state has been said.
+    pub(super) fn complete(&mut self, (name, version): (&'static str, u16)) -> Saying {
+        let revision = self.next_revision();
+        let said = self.states.entry(name).or_default();
+        said.version = version;
+        said.complete = Some(revision);
+        saying(self.incarnation, name, version, None, revision)
+    }
+
+    /// Everything, from the beginning, as after a reconnect.
+    pub(super) fn all_again(&mut self) -> Vec<Saying> {
+        let names: Vec<&'static str> = self.states.keys().copied().collect();
+        names.into_iter().flat_map(|name| self.again(name)).collect()
+    }
+
+    /// The states whose time has come to be said once more.
+    pub(super) fn due(&mut self, now: BootTime) -> Vec<Saying> {
+        let is_due = |said: &Said| said.again.is_some_and(|again| again <= now);
+        let names: Vec<&'static str> =
+            self.states.iter().filter(|(_, said)| is_due(said)).map(|(name, _)| *name).collect();
+        names.into_iter().flat_map(|name| self.again(name)).collect()
+    }
+
+    /// When [`Self::due`] next has something.
+    pub(super) fn next_due(&self) -> Option<BootTime> {
+        self.states.values().filter_map(|said| said.again).min()
+    }
+
+    /// One state from the beginning: values in the order in which they were first said, then the marker.
+    fn again(&mut self, name: &'static str) -> Vec<Saying> {
+        let Some(said) = self.states.get_mut(name) else { return Vec::new() };
+        (said.again, said.first_stored) = (None, None);
+        let mut lines: Vec<(&Key, &Line)> = said.lines.iter().collect();
+        lines.sort_unstable_by_key(|(_, line)| line.revision);
+        let values = lines.into_iter().map(|(key, line)| {
+            saying(self.incarnation, name, said.version, Some((key.clone(), line)), line.revision)
+        });
+        let marker =
+            said.complete.map(|revision| saying(self.incarnation, name, said.version, None, revision));
+        values.chain(marker).collect()
+    }
+
+    /// A message was stored. What the stream may now forget: once the marker is there, all from before.
+    pub(super) fn stored(&mut self, saying: &Saying, sequence: u64) -> Option<Forget> {
+        let said = self.states.get_mut(saying.name)?;
+        said.failures = 0;
+        // The least, lest an answer from before the stream was lost forget what came after.
+        let first = said.first_stored.map_or(sequence, |first| first.min(sequence));
+        said.first_stored = Some(first);
+        match &saying.key {
+            None => Some(Forget { name: saying.name, key: None, before: first }),
+            Some(key) => {
+                let line = said.lines.get_mut(key).filter(|line| line.revision == saying.stamp.revision)?;
+                line.stored = Some(sequence);
+                None
+            }
+        }
+    }
+
+    /// A message was not stored: the state is said once more after a pause, which grows with each
+    /// failure in a row.
+    pub(super) fn failed(&mut self, name: &'static str, now: BootTime) {
+        let Some(said) = self.states.get_mut(name).filter(|said| said.again.is_none()) else { return };
+        said.again = Some(now.after(pause(said.failures)));
+        said.failures = said.failures.saturating_add(1);
+    }
+
+    /// Drops tombstones that have stood long enough, and tells what the stream is to forget for it.
+    pub(super) fn forget_tombstones(&mut self, now: BootTime) -> Vec<Forget> {
+        let old = |line: &Line| line.body.is_none() && now.since(line.since) >= TOMBSTONES;
+        let mut forgotten = Vec::new();
+        for (name, said) in &mut self.states {
+            for (key, line) in said.lines.extract_if(|_, line| old(line)) {
+                let before = line.stored.map(|sequence| sequence + 1);
+                forgotten.extend(before.map(|before| Forget { name, key: Some(key), before }));
+            }
+        }
+        forgotten
+    }
+
+    fn next_revision(&mut self) -> u64 {
+        self.revision += 1;
+        self.revision
+    }
+}
+
+fn saying(
+    incarnation: Incarnation,
+    name: &'static str,
+    version: u16,
+    line: Option<(Key, &Line)>,
+    revision: u64,
+) -> Saying {
+    let stamp = Stamp { incarnation, revision };
+    let (key, body, traceparent) = match line {
+        Some((key, line)) => (Some(key), line.body.clone(), line.traceparent.clone()),
+        None => (None, None, None),
+    };
+    Saying { name, version, key, stamp, body, traceparent }
+}
+
+/// 20 ms, 40 ms … 5 s: a stream is usually missing only for as long as its maker needs.
+fn pause(failures: u32) -> Duration {
+    Duration::from_millis(20 << failures.min(8)).min(Duration::from_secs(5))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,108 @@
+use super::*;
+use messages::Token;
+
+const POD: (&str, u16) = ("pod", 1);
+const NOW: BootTime = BootTime(1_000_000_000);
+
+fn key(text: &str) -> Key {
+    Key::from(text.parse::<Token>().unwrap())
+}
+
+fn repertoire() -> Repertoire {
+    Repertoire::new(Incarnation(7))
+}
+
+fn say(repertoire: &mut Repertoire, name: &str, body: &'static str) -> Saying {
+    let body = (!body.is_empty()).then(|| Bytes::from_static(body.as_bytes()));
+    repertoire.say(POD, key(name), (body, None), NOW)
+}
+
+/// `a=1` a value, `a=` a tombstone, `!` the marker.
+fn written(sayings: &[Saying]) -> String {
+    let one = |saying: &Saying| match &saying.key {
+        None => "!".to_owned(),
+        Some(key) => {
+            let body = saying.body.as_deref().unwrap_or_default();
+            format!("{key}={}", String::from_utf8_lossy(body))
+        }
+    };
+    sayings.iter().map(one).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn the_last_word_on_each_key_is_said_again_and_then_the_marker() {
+    let mut repertoire = repertoire();
+    say(&mut repertoire, "a", "1");
+    say(&mut repertoire, "b", "1");
+    repertoire.complete(POD);
+    say(&mut repertoire, "c", "1");
+    say(&mut repertoire, "a", "2");
+    say(&mut repertoire, "b", "");
+    let again = repertoire.all_again();
+    assert_eq!(written(&again), "c=1 a=2 b= !");
+    assert_eq!(again, repertoire.all_again(), "with the same stamps, so that readers know them");
+}
+
+#[test]
+fn what_is_said_is_stamped_with_a_growing_revision() {
+    let mut repertoire = repertoire();
+    let first = say(&mut repertoire, "a", "1").stamp;
+    let second = say(&mut repertoire, "b", "1").stamp;
+    let marker = repertoire.complete(POD).stamp;
+    assert_eq!(first.incarnation, Incarnation(7));
+    assert!(first < second && second < marker);
+}
+
+#[test]
+fn a_failure_has_the_state_said_once_more_later_and_later() {
+    let mut repertoire = repertoire();
+    say(&mut repertoire, "a", "1");
+    assert_eq!(repertoire.next_due(), None);
+    let mut now = NOW;
+    for pause in [20, 40, 80, 160, 320, 640, 1280, 2560, 5000, 5000].map(Duration::from_millis) {
+        repertoire.failed("pod", now);
+        repertoire.failed("pod", now);
+        assert_eq!(repertoire.next_due(), Some(now.after(pause)), "two failures of one time are one");
+        assert_eq!(repertoire.due(now), []);
+        now = now.after(pause);
+        assert_eq!(written(&repertoire.due(now)), "a=1");
+        assert_eq!(repertoire.next_due(), None);
+    }
+}
+
+#[test]
+fn one_success_ends_the_row_of_failures() {
+    let mut repertoire = repertoire();
+    let saying = say(&mut repertoire, "a", "1");
+    repertoire.failed("pod", NOW);
+    repertoire.due(NOW.after(Duration::from_secs(1)));
+    repertoire.stored(&saying, 1);
+    repertoire.failed("pod", NOW);
+    assert_eq!(repertoire.next_due(), Some(NOW.after(Duration::from_millis(20))));
+}
+
+#[test]
+fn the_marker_has_the_stream_forget_what_earlier_lives_said() {
+    let mut repertoire = repertoire();
+    let value = say(&mut repertoire, "a", "1");
+    let marker = repertoire.complete(POD);
+    assert_eq!(repertoire.stored(&value, 41), None);
+    let forget = Forget { name: "pod", key: None, before: 41 };
+    assert_eq!(repertoire.stored(&marker, 42), Some(forget));
+}
+
+#[test]
+fn a_tombstone_is_forgotten_after_ten_minutes_unless_the_key_came_back() {
+    let mut repertoire = repertoire();
+    let gone = say(&mut repertoire, "gone", "");
+    let back = say(&mut repertoire, "back", "");
+    say(&mut repertoire, "unsaid", "");
+    repertoire.stored(&gone, 5);
+    repertoire.stored(&back, 6);
+    say(&mut repertoire, "back", "2");
+    let soon = NOW.after(TOMBSTONES.saturating_sub(Duration::from_nanos(1)));
+    assert_eq!(repertoire.forget_tombstones(soon), []);
+    let forget = Forget { name: "pod", key: Some(key("gone")), before: 6 };
+    assert_eq!(repertoire.forget_tombstones(NOW.after(TOMBSTONES)), [forget]);
+    assert_eq!(written(&repertoire.all_again()), "back=2");
+}

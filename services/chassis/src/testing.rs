@@ -1,0 +1,1 @@
+//! For tests only (feature `testing`): a bus server of a test's own, and a service on it.
