@@ -1,0 +1,274 @@
+//! How many requests go to the API server, and which first: a token bucket (`kubeAPIQPS`, `kubeAPIBurst`)
+//! in front of which the more urgent class overtakes.
+//!
+//! Heartbeats neither wait nor cost. An answer 429 holds back its own class alone, because the API server
+//! counts the node's heartbeats and its other requests in different queues (priority and fairness).
+
+use super::class::Class;
+use messages::BootTime;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+/// Requests that may wait. Several times what all peers together may have under way.
+const MOST_WAITING: usize = 2048;
+/// How long a request waits before its peer is told to come again.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// The longest that an answer 429 holds a class back, whatever it says.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// Names one waiting request.
+pub(crate) type Ticket = u64;
+
+/// What the budget is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fact {
+    /// A request wants to go.
+    Asked(Ticket, Class),
+    /// A request that was let go will not be sent after all.
+    NotSent(Class),
+    /// The API server asked this class to wait.
+    Throttled(Class, Duration),
+    /// The time for which the budget asked has come.
+    Woke,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// Send the request now.
+    Go(Ticket),
+    /// Tell the peer to come again.
+    Refuse(Ticket, Duration),
+    /// Say `Woke` at this time; replaces what was asked for before.
+    WakeAt(BootTime),
+}
+
+/// The bucket and those who wait in front of it.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    /// Tokens per second; `None` for no limit.
+    rate: Option<f64>,
+    burst: f64,
+    tokens: f64,
+    filled_at: BootTime,
+    waiting: BTreeSet<(Class, Ticket)>,
+    since: BTreeMap<Ticket, BootTime>,
+    paused: BTreeMap<Class, BootTime>,
+}
+
+impl Budget {
+    /// A full bucket. `per_second` 0 sets no limit (`kubeAPIQPS: 0`).
+    pub(crate) fn new(per_second: u32, burst: u32, now: BootTime) -> Self {
+        let burst = f64::from(burst.max(1));
+        Self {
+            rate: (per_second > 0).then(|| f64::from(per_second)),
+            burst,
+            tokens: burst,
+            filled_at: now,
+            waiting: BTreeSet::new(),
+            since: BTreeMap::new(),
+            paused: BTreeMap::new(),
+        }
+    }
+
+    /// Takes a fact in, at a time, and tells what is to be done.
+    pub(crate) fn step(&mut self, now: BootTime, fact: Fact) -> Vec<Effect> {
+        self.fill(now);
+        let mut effects = Vec::new();
+        match fact {
+            Fact::Asked(ticket, class) if self.is_free(now, class) => effects.push(Effect::Go(ticket)),
+            Fact::Asked(ticket, _) if self.waiting.len() >= MOST_WAITING => {
+                effects.push(Effect::Refuse(ticket, LONGEST_WAIT));
+            }
+            Fact::Asked(ticket, class) => {
+                self.waiting.insert((class, ticket));
+                self.since.insert(ticket, now);
+            }
+            Fact::NotSent(class) if class != Class::Heartbeat => {
+                self.tokens = (self.tokens + 1.0).min(self.burst)
+            }
+            Fact::Throttled(class, pause) => {
+                self.paused.insert(class, now.after(pause.min(LONGEST_PAUSE)));
+            }
+            Fact::NotSent(_) | Fact::Woke => {}
+        }
+        self.let_go(now, &mut effects);
+        effects
+    }
+
+    fn fill(&mut self, now: BootTime) {
+        let rate = self.rate.unwrap_or_default();
+        self.tokens = (self.tokens + rate * now.since(self.filled_at).as_secs_f64()).min(self.burst);
+        self.filled_at = now;
+        self.paused.retain(|_, until| *until > now);
+    }
+
+    fn is_free(&self, now: BootTime, class: Class) -> bool {
+        class == Class::Heartbeat && !self.is_paused(now, class)
+    }
+
+    fn is_paused(&self, now: BootTime, class: Class) -> bool {
+        self.paused.get(&class).is_some_and(|until| *until > now)
+    }
+
+    /// Lets go who may, the most urgent first, and sends away who has waited for too long.
+    fn let_go(&mut self, now: BootTime, effects: &mut Vec<Effect>) {
+        let waiting: Vec<_> = self.waiting.iter().copied().collect();
+        for (class, ticket) in waiting {
+            let waited = now.since(self.since[&ticket]);
+            let effect = if !self.is_paused(now, class) && self.pay(class) {
+                Effect::Go(ticket)
+            } else if waited >= LONGEST_WAIT {
+                Effect::Refuse(ticket, self.pause_left(now, class))
+            } else {
+                continue;
+            };
+            self.waiting.remove(&(class, ticket));
+            self.since.remove(&ticket);
+            effects.push(effect);
+        }
+        effects.extend(self.next_wake(now).map(Effect::WakeAt));
+    }
+
+    fn pay(&mut self, class: Class) -> bool {
+        if class == Class::Heartbeat || self.rate.is_none() {
+            return true;
+        }
+        let pays = self.tokens >= 1.0;
+        if pays {
+            self.tokens -= 1.0;
+        }
+        pays
+    }
+
+    fn pause_left(&self, now: BootTime, class: Class) -> Duration {
+        self.paused.get(&class).map_or(Duration::from_secs(1), |until| until.since(now))
+    }
+
+    /// The next time at which somebody may go or has waited for too long; `None` when nobody waits.
+    fn next_wake(&self, now: BootTime) -> Option<BootTime> {
+        let oldest = self.since.values().min()?.after(LONGEST_WAIT);
+        let goes = self.waiting.iter().map(|(class, _)| {
+            let token = match self.rate {
+                Some(rate) if *class != Class::Heartbeat && self.tokens < 1.0 => {
+                    now.after(Duration::from_secs_f64((1.0 - self.tokens) / rate))
+                }
+                _ => now,
+            };
+            self.paused.get(class).map_or(token, |until| token.max(*until))
+        });
+        goes.min().map(|time| time.min(oldest))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Class::{Event, Heartbeat, Status, Work};
+    use Effect::{Go, Refuse, WakeAt};
+    use Fact::{Asked, NotSent, Throttled, Woke};
+
+    fn at(milliseconds: u64) -> BootTime {
+        BootTime(milliseconds * 1_000_000)
+    }
+
+    /// Ten per second, two at once.
+    fn play(facts: &[(u64, Fact)]) -> Vec<Vec<Effect>> {
+        let mut budget = Budget::new(10, 2, at(0));
+        facts.iter().map(|(time, fact)| budget.step(at(*time), *fact)).collect()
+    }
+
+    #[test]
+    fn requests_go_within_the_budget_the_urgent_first() {
+        let second = Duration::from_secs(1);
+        let cases: &[(&str, &[(u64, Fact)], &[Effect])] = &[
+            ("the first goes at once", &[(0, Asked(1, Work))], &[Go(1)]),
+            (
+                "beyond the burst one waits for a tenth of a second",
+                &[(0, Asked(1, Work)), (0, Asked(2, Work)), (0, Asked(3, Work))],
+                &[WakeAt(at(100))],
+            ),
+            (
+                "and then goes",
+                &[(0, Asked(1, Work)), (0, Asked(2, Work)), (0, Asked(3, Work)), (100, Woke)],
+                &[Go(3)],
+            ),
+            (
+                "a status overtakes what came before it",
+                &[
+                    (0, Asked(1, Work)),
+                    (0, Asked(2, Work)),
+                    (0, Asked(3, Event)),
+                    (0, Asked(4, Work)),
+                    (0, Asked(5, Status)),
+                    (100, Woke),
+                ],
+                &[Go(5), WakeAt(at(200))],
+            ),
+            (
+                "a heartbeat neither waits nor pays",
+                &[
+                    (0, Asked(1, Heartbeat)),
+                    (0, Asked(2, Work)),
+                    (0, Asked(3, Work)),
+                    (0, Asked(4, Heartbeat)),
+                ],
+                &[Go(4)],
+            ),
+            (
+                "what was let go and not sent gives its place back",
+                &[(0, Asked(1, Work)), (0, Asked(2, Work)), (0, Asked(3, Work)), (0, NotSent(Work))],
+                &[Go(3)],
+            ),
+            (
+                "a class that was told to wait waits",
+                &[(0, Throttled(Work, second)), (0, Asked(1, Work))],
+                &[WakeAt(at(1000))],
+            ),
+            ("the others do not", &[(0, Throttled(Work, second)), (0, Asked(1, Event))], &[Go(1)]),
+            (
+                "not even a heartbeat overrides its own pause",
+                &[(0, Throttled(Heartbeat, second)), (0, Asked(1, Heartbeat))],
+                &[WakeAt(at(1000))],
+            ),
+            ("a pause ends", &[(0, Throttled(Work, second)), (0, Asked(1, Work)), (1000, Woke)], &[Go(1)]),
+            (
+                "who has waited for too long is told for how long yet",
+                &[(0, Throttled(Work, 12 * second)), (0, Asked(1, Work)), (10_000, Woke)],
+                &[Refuse(1, Duration::from_secs(2))],
+            ),
+            (
+                "no answer pauses for ever",
+                &[(0, Throttled(Work, 3600 * second)), (29_000, Asked(1, Work))],
+                &[WakeAt(at(30_000))],
+            ),
+        ];
+        for (name, facts, last) in cases {
+            assert_eq!(play(facts).last().map(Vec::as_slice), Some(*last), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_budget_of_nothing_is_no_limit() {
+        let mut budget = Budget::new(0, 0, at(0));
+        for ticket in 0..1000 {
+            assert_eq!(budget.step(at(0), Asked(ticket, Work)), [Go(ticket)]);
+        }
+    }
+
+    #[test]
+    fn the_queue_is_bounded() {
+        let mut budget = Budget::new(1, 1, at(0));
+        let refused = |effects: Vec<Effect>| effects.iter().any(|effect| matches!(effect, Refuse(..)));
+        let asked: Vec<bool> =
+            (0..3000).map(|ticket| refused(budget.step(at(0), Asked(ticket, Work)))).collect();
+        assert_eq!(asked.iter().filter(|refused| **refused).count(), 3000 - 1 - MOST_WAITING);
+    }
+
+    #[test]
+    fn every_class_stands_in_the_order_of_its_urgency() {
+        assert!(Class::ALL.is_sorted());
+    }
+}
