@@ -1,1 +1,2 @@
 //! cri-bridge
+pub mod core;
