@@ -1,9 +1,9 @@
 //! trace-recorder: remembers recent traces, and shows them.
 //!
-//! Every process of the node sends its spans, by OTLP over gRPC, to a Unix socket here ([`adapters::otlp`]).
-//! One actor ([`actor`]) keeps the recent ones in a bounded ring ([`core::ring`]) and hands them on to the
-//! operator's collector where there is one ([`adapters::collector`]). Root asks at a second socket
-//! ([`adapters::query`], [`client`]); a trace is drawn as text ([`waterfall`]) or as a page ([`html`]).
+//! Every process of the node sends its spans, by OTLP over gRPC, to a Unix socket here (`adapters/otlp.rs`).
+//! One actor (`actor.rs`) keeps the recent ones in a bounded ring ([`core::ring`]) and hands them on to the
+//! operator's collector where there is one (`adapters/collector.rs`). Root asks at a second socket
+//! (`adapters/query.rs`, [`client`]); a trace is drawn as text ([`waterfall`]) or as a page ([`html`]).
 //!
 //! Nothing depends on it: when it is away, spans are dropped and pods start all the same. Not for metrics
 //! and not for logs. It is untrusted: it has no capabilities, no credentials, and sees no pod's spec.
