@@ -45,3 +45,51 @@ pub(crate) fn is_from(stream: &UnixStream, uid: u32) -> bool {
 fn wrong(deed: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SocketError {
     move |source| SocketError { deed, path: path.to_owned(), source }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chassis::identity;
+    use messages::Owner;
+    use std::{os::unix::net::UnixStream as BlockingStream, thread};
+
+    /// Connects as a user from a thread of its own: a thread's user is its own affair.
+    fn connect_as(uid: u32, path: &Path) -> io::Result<BlockingStream> {
+        let path = path.to_owned();
+        let connecting = thread::spawn(move || {
+            rustix::thread::set_thread_uid(rustix::process::Uid::from_raw(uid))?;
+            BlockingStream::connect(path)
+        });
+        connecting.join().unwrap()
+    }
+
+    #[actix::test]
+    async fn only_the_peers_own_user_gets_through() {
+        if !rustix::process::geteuid().is_root() {
+            return eprintln!("skipped: giving a socket to another user needs root");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        open_folder(folder.path()).unwrap();
+        let path = folder.path().join("status-reporter.sock");
+        let uid = identity::of(Owner::StatusReporter).uid;
+        let listener = listen(&path, uid).unwrap();
+
+        let other = connect_as(identity::of(Owner::Prober).uid, &path).unwrap_err();
+        assert_eq!(other.kind(), io::ErrorKind::PermissionDenied, "the socket is the peer's alone");
+
+        let _own = connect_as(uid, &path).unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        assert!(is_from(&stream, uid));
+        assert!(!is_from(&stream, identity::of(Owner::Prober).uid), "the kernel knows who it is");
+    }
+
+    #[actix::test]
+    async fn what_an_earlier_life_left_is_in_nobodys_way() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("peer.sock");
+        let uid = rustix::process::geteuid().as_raw();
+        drop(listen(&path, uid).unwrap());
+        assert!(path.exists());
+        listen(&path, uid).unwrap();
+    }
+}

@@ -15,6 +15,8 @@ use std::{
 const MOST_WAITING: usize = 2048;
 /// How long a request waits before its peer is told to come again.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// What a peer is told at least: the header counts in seconds.
+const SHORTEST_RETRY: Duration = Duration::from_secs(1);
 /// The longest that an answer 429 holds a class back, whatever it says.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
@@ -120,8 +122,8 @@ impl Budget {
             let waited = now.since(self.since[&ticket]);
             let effect = if !self.is_paused(now, class) && self.pay(class) {
                 Effect::Go(ticket)
-            } else if waited >= LONGEST_WAIT {
-                Effect::Refuse(ticket, self.pause_left(now, class))
+            } else if waited.max(self.pause_left(now, class)) >= LONGEST_WAIT {
+                Effect::Refuse(ticket, self.pause_left(now, class).max(SHORTEST_RETRY))
             } else {
                 continue;
             };
@@ -144,7 +146,7 @@ impl Budget {
     }
 
     fn pause_left(&self, now: BootTime, class: Class) -> Duration {
-        self.paused.get(&class).map_or(Duration::from_secs(1), |until| until.since(now))
+        self.paused.get(&class).map_or(Duration::ZERO, |until| until.since(now))
     }
 
     /// The next time at which somebody may go or has waited for too long; `None` when nobody waits.
@@ -174,6 +176,9 @@ mod tests {
         BootTime(milliseconds * 1_000_000)
     }
 
+    /// A sentence, facts with their times in milliseconds, and what the last of them brings about.
+    type Row<'a> = (&'a str, &'a [(u64, Fact)], &'a [Effect]);
+
     /// Ten per second, two at once.
     fn play(facts: &[(u64, Fact)]) -> Vec<Vec<Effect>> {
         let mut budget = Budget::new(10, 2, at(0));
@@ -183,7 +188,7 @@ mod tests {
     #[test]
     fn requests_go_within_the_budget_the_urgent_first() {
         let second = Duration::from_secs(1);
-        let cases: &[(&str, &[(u64, Fact)], &[Effect])] = &[
+        let cases: &[Row] = &[
             ("the first goes at once", &[(0, Asked(1, Work))], &[Go(1)]),
             (
                 "beyond the burst one waits for a tenth of a second",
@@ -235,9 +240,19 @@ mod tests {
             ),
             ("a pause ends", &[(0, Throttled(Work, second)), (0, Asked(1, Work)), (1000, Woke)], &[Go(1)]),
             (
+                "who would have to wait for too long is told at once",
+                &[(0, Throttled(Work, 12 * second)), (1000, Asked(1, Work))],
+                &[Refuse(1, 11 * second)],
+            ),
+            (
                 "who has waited for too long is told for how long yet",
-                &[(0, Throttled(Work, 12 * second)), (0, Asked(1, Work)), (10_000, Woke)],
-                &[Refuse(1, Duration::from_secs(2))],
+                &[
+                    (0, Throttled(Work, 9 * second)),
+                    (0, Asked(1, Work)),
+                    (8000, Throttled(Work, 9 * second)),
+                    (10_000, Woke),
+                ],
+                &[Refuse(1, 7 * second)],
             ),
             (
                 "no answer pauses for ever",
