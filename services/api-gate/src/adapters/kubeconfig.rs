@@ -1,16 +1,12 @@
 //! Reads the kubeconfig and the files that it names, and notices when one of them changes.
 
 use crate::{
-    core::kubeconfig::{self, Access, BadField, Place, Value},
+    core::kubeconfig::{self, Access, BadField, Kubeconfig, Place, Value},
     ports::{BoxError, Credentials, Keys},
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
 use http::HeaderValue;
-use kube::{
-    Config,
-    client::ConfigExt,
-    config::{AuthInfo, Kubeconfig},
-};
+use kube::{Config, client::ConfigExt, config::AuthInfo};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use secrecy::{ExposeSecret, SecretSlice};
 use std::{

@@ -4,9 +4,12 @@
 //! Pure: files that fields point to are read by `adapters::kubeconfig`, which also makes sense of
 //! certificates and keys.
 
+mod document;
+
 use base64::{Engine, prelude::BASE64_STANDARD};
+pub(crate) use document::Kubeconfig;
+use document::{Cluster, User};
 use http::Uri;
-use kube::config::{AuthInfo, Cluster, Kubeconfig};
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use std::path::{Path, PathBuf};
 
@@ -70,14 +73,14 @@ pub(crate) fn access(config: &Kubeconfig, folder: &Path) -> Result<Access, BadFi
         .and_then(|named| named.context.as_ref())
         .ok_or_else(|| BadField::new(format!("contexts[{context_name}]"), "is missing"))?;
     let (cluster_field, cluster) = cluster(config, &context.cluster)?;
-    let (user_field, user) = user(config, context.user.as_deref().unwrap_or_default())?;
+    let (user_field, user) = user(config, &context.user)?;
     let of_cluster = Fields { stem: cluster_field, folder };
     let of_user = Fields { stem: user_field, folder };
     refuse_what_is_not_honoured(&of_cluster, cluster, &of_user, user)?;
     Ok(Access {
         server: server(&of_cluster, cluster)?,
         tls_server_name: nonempty(cluster.tls_server_name.as_deref()).map(str::to_owned),
-        insecure: cluster.insecure_skip_tls_verify.unwrap_or_default(),
+        insecure: cluster.insecure_skip_tls_verify,
         authority: authority(&of_cluster, cluster)?,
         certificate: certificate(&of_user, user)?,
         token: token(&of_user, user),
@@ -125,10 +128,10 @@ fn cluster<'a>(config: &'a Kubeconfig, name: &str) -> Result<(String, &'a Cluste
         .ok_or_else(|| BadField::new(field, "is missing"))
 }
 
-fn user<'a>(config: &'a Kubeconfig, name: &str) -> Result<(String, &'a AuthInfo), BadField> {
+fn user<'a>(config: &'a Kubeconfig, name: &str) -> Result<(String, &'a User), BadField> {
     let field = format!("users[{name}]");
-    let named = config.auth_infos.iter().find(|named| named.name == name);
-    let user = named.and_then(|named| named.auth_info.as_ref());
+    let named = config.users.iter().find(|named| named.name == name);
+    let user = named.and_then(|named| named.user.as_ref());
     user.map(|user| (format!("{field}.user"), user)).ok_or_else(|| BadField::new(field, "is missing"))
 }
 
@@ -144,13 +147,13 @@ fn server(fields: &Fields<'_>, cluster: &Cluster) -> Result<Uri, BadField> {
 fn authority(fields: &Fields<'_>, cluster: &Cluster) -> Result<Option<Value>, BadField> {
     let (data, file) = (&cluster.certificate_authority_data, &cluster.certificate_authority);
     let authority = fields.data_or_file("certificate-authority", data.as_deref(), file.as_deref())?;
-    if authority.is_some() && cluster.insecure_skip_tls_verify == Some(true) {
+    if authority.is_some() && cluster.insecure_skip_tls_verify {
         return Err(fields.bad("insecure-skip-tls-verify", "contradicts certificate-authority"));
     }
     Ok(authority)
 }
 
-fn certificate(fields: &Fields<'_>, user: &AuthInfo) -> Result<Option<(Value, Value)>, BadField> {
+fn certificate(fields: &Fields<'_>, user: &User) -> Result<Option<(Value, Value)>, BadField> {
     let (data, file) = (&user.client_certificate_data, &user.client_certificate);
     let certificate = fields.data_or_file("client-certificate", data.as_deref(), file.as_deref())?;
     let data = user.client_key_data.as_ref().map(SecretString::expose_secret);
@@ -164,7 +167,7 @@ fn certificate(fields: &Fields<'_>, user: &AuthInfo) -> Result<Option<(Value, Va
 }
 
 /// As in client-go the token in the file, which can be renewed, goes before the one that stands here.
-fn token(fields: &Fields<'_>, user: &AuthInfo) -> Option<Value> {
+fn token(fields: &Fields<'_>, user: &User) -> Option<Value> {
     if let Some(file) = nonempty(user.token_file.as_deref()) {
         return Some(fields.value("tokenFile", Place::File(fields.folder.join(file))));
     }
@@ -177,7 +180,7 @@ fn refuse_what_is_not_honoured(
     of_cluster: &Fields<'_>,
     cluster: &Cluster,
     of_user: &Fields<'_>,
-    user: &AuthInfo,
+    user: &User,
 ) -> Result<(), BadField> {
     let set = [
         (of_cluster, "proxy-url", nonempty(cluster.proxy_url.as_deref()).is_some()),
@@ -185,8 +188,8 @@ fn refuse_what_is_not_honoured(
         (of_user, "auth-provider", user.auth_provider.is_some()),
         (of_user, "username", nonempty(user.username.as_deref()).is_some()),
         (of_user, "as", nonempty(user.impersonate.as_deref()).is_some()),
-        (of_user, "as-uid", nonempty(user.impersonate_uid.as_deref()).is_some()),
-        (of_user, "as-groups", user.impersonate_groups.as_ref().is_some_and(|groups| !groups.is_empty())),
+        (of_user, "as-uid", nonempty(user.as_uid.as_deref()).is_some()),
+        (of_user, "as-groups", user.as_groups.as_ref().is_some_and(|groups| !groups.is_empty())),
     ];
     match set.iter().find(|(.., set)| *set) {
         Some((fields, name, _)) => Err(fields.bad(name, "is not supported")),
