@@ -31,7 +31,7 @@ pub use faults::{Fault, Faults};
 pub use kubelet::{KubeletConfiguration, Texts};
 pub use load::{Base, Sources, check_node_labels, load};
 pub use logging::{FormatOptions, Logging, OutputRouting, Tracing, VModule};
-pub use node::{BusAddress, NodeConfig};
+pub use node::{BusAddress, KUBELET_VERSION, NodeConfig};
 pub use parts::{
     CrashLoopBackOff, MemoryReservation, MemorySwap, RequestHeaders, ShutdownByPriority, UserNamespaces,
 };

@@ -14,6 +14,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// The version of the kubelet that this node stands for, as the node object and `--version` say it.
+/// kubeadm compares the part before the `+`.
+pub const KUBELET_VERSION: &str = "v1.36.3+bulkhead";
+
 /// The node's configuration, effective, the same for all its processes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
