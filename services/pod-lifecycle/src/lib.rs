@@ -1,1 +1,3 @@
 //! pod-lifecycle
+
+pub mod core;

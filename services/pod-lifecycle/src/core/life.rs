@@ -1,0 +1,447 @@
+//! One life of a pod on this node: from its acceptance until nothing of it is left.
+//!
+//! [`Life::step`] takes a fact and tells the effects. A fact is absorbed first; then the stage, the
+//! deeds and the sayings are worked out anew from everything known. So no fact is needed twice, a
+//! lost one is made up for by the next, and a late one changes nothing.
+
+mod ending;
+mod running;
+mod telling;
+#[cfg(test)]
+mod tests;
+
+use super::{
+    backoff::CrashLoop,
+    deed::Deed,
+    event::{self, Told},
+    flight::{self, Answer, Flight, Meaning},
+    moment::Moment,
+    probes,
+    runtime::View,
+    situation::{Ended, Failed, Known, Memory, NodeFacts, Situation, World},
+    spec,
+    stage::Stage,
+    status::phase,
+};
+use k8s_openapi::api::core::v1::Pod;
+use messages::{
+    Decision, Fault, Incarnation, Owner, PodUid,
+    cri_bridge::{Container, ContainerState, Deed as Listed, RuntimePod},
+    pod_lifecycle::{self, PodSource, Probes, Status},
+    prober::{ProbeKind, Verdict},
+    status_reporter::RecordEvent,
+    volume_mounter::Volumes,
+};
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, time::Duration};
+use telling::Said;
+
+/// Something that happened.
+#[derive(Debug, Clone)]
+pub enum Fact {
+    /// The pod's source has it like this now.
+    Desired(Box<Pod>),
+    /// The pod's source does not have it any more.
+    Removed,
+    /// The node fails the pod.
+    Ended {
+        /// Why.
+        why: Ended,
+        /// Seconds that its containers are given.
+        grace_seconds: u64,
+    },
+    /// What the runtime holds of it; nothing any more.
+    Runtime(Option<Box<RuntimePod>>),
+    /// Its volumes; none any more.
+    Volumes(Option<Box<Volumes>>),
+    /// An owner has said everything: what was not heard from it does not exist.
+    Complete(Owner),
+    /// A verdict.
+    Verdict(Box<Verdict>),
+    /// There is no such verdict any more.
+    NoVerdict {
+        /// The container.
+        container: String,
+        /// The probe.
+        probe: ProbeKind,
+    },
+    /// The node.
+    Node(NodeFacts),
+    /// What came of an [`Effect::Ask`].
+    Answer {
+        /// Which.
+        id: u64,
+        /// What.
+        answer: Answer,
+    },
+    /// Time has passed.
+    Woken,
+}
+
+/// Something to be done about it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Say the pod, before anything that is asked.
+    SayPod(Box<pod_lifecycle::Pod>),
+    /// Say the status.
+    SayStatus(Box<Status>),
+    /// Say what is to be probed.
+    SayProbes(Box<Probes>),
+    /// Nothing is to be probed any more.
+    RetractProbes,
+    /// Ask for a deed; its answer comes as [`Fact::Answer`].
+    Ask {
+        /// The id of the answer.
+        id: u64,
+        /// The deed.
+        deed: Deed,
+        /// The decision that it carries out.
+        decision: Decision,
+    },
+    /// Tell of it.
+    Tell(RecordEvent),
+    /// Journal [`Life::record`].
+    Save,
+    /// Nothing is left: retract everything and forget the journal.
+    Finish,
+}
+
+/// What came of a step.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Stepped {
+    /// To be performed in this order.
+    pub effects: Vec<Effect>,
+    /// When to step again with [`Fact::Woken`], if nothing happens before.
+    pub wake: Option<Moment>,
+    /// What is said and asked belongs to the pod's start.
+    pub is_in_start: bool,
+    /// A container runs and waits for a probe.
+    pub awaits_probe: bool,
+}
+
+/// How a life came to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// It was admitted.
+    Accepted,
+    /// It was turned down: nothing of it may ever be on this node.
+    Rejected,
+    /// Nobody wants it, but the runtime holds it.
+    Orphan,
+}
+
+/// What is journaled of a life.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Record {
+    /// The pod as last desired.
+    pub pod: Pod,
+    /// Its source.
+    pub source: PodSource,
+    /// How it came to be.
+    pub origin: Origin,
+    /// How many lives of its UID came before.
+    pub life: u32,
+    /// When it was first seen.
+    pub seen_at: Moment,
+    /// The rest.
+    pub memory: Memory,
+}
+
+/// Settings of the rules.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules {
+    /// This life of the process.
+    pub incarnation: Incarnation,
+    /// The crash-loop rule.
+    pub crash_loop: CrashLoop,
+}
+
+/// One life of a pod.
+#[derive(Debug)]
+pub struct Life {
+    uid: PodUid,
+    record: Record,
+    is_removed: bool,
+    world: World,
+    flight: Flight,
+    rules: Rules,
+    revision: u64,
+    said: Said,
+    /// Back-offs that were told of, by container.
+    told: BTreeMap<String, (String, u32)>,
+    told_network: Option<String>,
+    /// The runtime's owner has confirmed that it will start nothing any more.
+    stop_is_confirmed: bool,
+    /// The grace within which it was last asked to stop everything.
+    asked_grace: Option<u64>,
+    wake: Option<Moment>,
+    effects: Vec<Effect>,
+}
+
+impl Life {
+    /// A life from its record: a new one, or one of the journal.
+    pub fn new(uid: PodUid, record: Record, rules: Rules) -> Self {
+        Self {
+            uid,
+            record,
+            is_removed: false,
+            world: World::default(),
+            flight: Flight::default(),
+            rules,
+            revision: 0,
+            said: Said::default(),
+            told: BTreeMap::new(),
+            told_network: None,
+            stop_is_confirmed: false,
+            asked_grace: None,
+            wake: None,
+            effects: Vec::new(),
+        }
+    }
+
+    /// What to journal.
+    pub fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// The pod.
+    pub fn uid(&self) -> &PodUid {
+        &self.uid
+    }
+
+    /// Takes a fact at a moment, and tells what to do.
+    pub fn step(&mut self, fact: Fact, now: Moment) -> Stepped {
+        self.wake = None;
+        let is_in_start = self.record.memory.start_is_open;
+        self.absorb(fact, now);
+        self.flight.expire(now);
+        self.observe(now);
+        self.look_for_an_end(now);
+        let plan = self.plan(now);
+        self.look_whether_stopped();
+        // The pod first: whoever is asked must know the decision that he carries out.
+        self.say_pod();
+        self.act(&plan, now);
+        self.tell(&plan, now);
+        let wake = [self.wake, plan.wake, self.flight.wake()].into_iter().flatten().min();
+        let awaits_probe = probes::awaited(&self.situation(now));
+        Stepped { effects: std::mem::take(&mut self.effects), wake, is_in_start, awaits_probe }
+    }
+
+    fn absorb(&mut self, fact: Fact, now: Moment) {
+        match fact {
+            Fact::Desired(pod) => self.desire(*pod),
+            Fact::Removed => self.is_removed = true,
+            Fact::Ended { why, grace_seconds } => self.end(why, grace_seconds, now),
+            Fact::Runtime(pod) => self.runtime(pod),
+            Fact::Volumes(volumes) => {
+                self.flight.volumes_said(volumes.as_ref().map(|volumes| volumes.revision));
+                self.world.volumes = volumes.map_or(Known::Absent, |volumes| Known::Present(*volumes));
+            }
+            Fact::Complete(Owner::VolumeMounter) => self.world.volumes.complete(),
+            Fact::Complete(_) => self.world.runtime.complete(),
+            Fact::Verdict(verdict) => {
+                let key = (verdict.container.to_string(), verdict.probe);
+                self.world.verdicts.insert(key, *verdict);
+            }
+            Fact::NoVerdict { container, probe } => {
+                self.world.verdicts.remove(&(container, probe));
+            }
+            Fact::Node(node) => self.world.node = node,
+            Fact::Answer { id, answer } => self.answer(id, answer, now),
+            Fact::Woken => {}
+        }
+    }
+
+    /// Of the status, only what others may write is looked at, and it need not be journaled.
+    fn desire(&mut self, pod: Pod) {
+        let before = std::mem::replace(&mut self.record.pod, pod);
+        if (&before.metadata, &before.spec) != (&self.record.pod.metadata, &self.record.pod.spec) {
+            self.said.pod = None;
+            self.effects.push(Effect::Save);
+        }
+    }
+
+    fn end(&mut self, why: Ended, grace_seconds: u64, now: Moment) {
+        if self.record.memory.ended.is_none() {
+            self.record.memory.ended = Some(why);
+        }
+        self.go(self.record.memory.stage.told_to_end(grace_seconds, now));
+    }
+
+    fn runtime(&mut self, pod: Option<Box<RuntimePod>>) {
+        let Some(pod) = pod else {
+            self.flight.runtime_is_empty();
+            self.world.runtime = Known::Absent;
+            return;
+        };
+        for deed in self.flight.runtime_said(&pod) {
+            self.done(deed);
+        }
+        self.world.runtime = Known::Present(*pod);
+    }
+
+    fn answer(&mut self, id: u64, answer: Answer, now: Moment) {
+        let meaning = self.flight.answered(id, answer, now);
+        let volumes = self.world.volumes.get().map(|volumes| volumes.revision);
+        self.flight.catch_up(self.world.runtime.get().map(|pod| pod.revision), volumes);
+        match meaning {
+            Meaning::Wait => {}
+            Meaning::Done(deed) => self.done(deed),
+            Meaning::Failed(deed, fault) => self.failed(deed, fault, now),
+            Meaning::Mistake(deed, refusal) => {
+                tracing::error!(pod = %self.uid, ?deed, %refusal, "a deed was refused as a mistake");
+            }
+        }
+    }
+
+    fn done(&mut self, deed: Deed) {
+        match deed {
+            Deed::Pull { container, attempt, .. } => {
+                self.world.pulled.insert(container, attempt);
+            }
+            Deed::StopPod { .. } => self.stop_is_confirmed = true,
+            _ => {}
+        }
+    }
+
+    fn failed(&mut self, deed: Deed, fault: Fault, now: Moment) {
+        let memory = &mut self.record.memory;
+        match deed {
+            Deed::Start { container, attempt, .. } => {
+                self.world.pulled.remove(&container);
+                memory.failed_starts.insert(container, Failed { attempt, fault, at: now });
+            }
+            Deed::Sandbox { attempt } => memory.failed_sandbox = Some(Failed { attempt, fault, at: now }),
+            _ => {}
+        }
+    }
+
+    /// Takes from the runtime's state what is remembered beyond it, and lets go of what is over.
+    fn observe(&mut self, now: Moment) {
+        let Known::Present(pod) = &self.world.runtime else { return };
+        let (view, memory) = (View(Some(pod)), &mut self.record.memory);
+        for flight in &pod.in_flight {
+            let Some(fault) = flight.failed.clone() else { continue };
+            let at = Moment(flight.at).min(now);
+            match &flight.deed {
+                Listed::Start { container, attempt } => {
+                    let failed = Failed { attempt: *attempt, fault, at };
+                    memory.failed_starts.entry(container.to_string()).or_insert(failed);
+                }
+                Listed::Sandbox { attempt } => {
+                    memory.failed_sandbox.get_or_insert(Failed { attempt: *attempt, fault, at });
+                }
+                _ => {}
+            }
+        }
+        if view.active_sandbox().is_some() {
+            memory.failed_sandbox = None;
+        }
+        let is_over = |name: &str, failed: &Failed| {
+            let running = |it: &Container| it.state == ContainerState::Running && !it.hook_pending;
+            view.newest(name).is_some_and(|it| it.attempt > failed.attempt || running(it))
+        };
+        memory.failed_starts.retain(|name, failed| !is_over(name, failed));
+        memory.to_restart.retain(|id| view.containers().iter().any(|it| it.id == *id));
+    }
+
+    fn go(&mut self, stage: Stage) {
+        if self.record.memory.stage != stage {
+            self.record.memory.stage = stage;
+            self.effects.push(Effect::Save);
+        }
+    }
+
+    /// Reasons to end that lie outside of the containers.
+    fn look_for_an_end(&mut self, now: Moment) {
+        self.look_at_the_deadline(now);
+        let pod = &self.record.pod;
+        let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+        if self.is_leaving() || phase::is_terminal(phase) {
+            self.go(self.record.memory.stage.told_to_end(spec::grace_seconds(pod), now));
+        }
+    }
+
+    /// `activeDeadlineSeconds`, counted from `status.startTime`.
+    fn look_at_the_deadline(&mut self, now: Moment) {
+        let seconds = spec::of(&self.record.pod).active_deadline_seconds;
+        let Some(seconds) = seconds.and_then(|seconds| u64::try_from(seconds).ok()) else { return };
+        if self.record.memory.stage != Stage::Running {
+            return;
+        }
+        let started = self.record.memory.status.start_time.as_ref();
+        let started = started.map_or(self.record.memory.accepted_at, Moment::from);
+        let due = started.after(Duration::from_secs(seconds));
+        if due > now {
+            self.wake_at(due);
+            return;
+        }
+        let message = "Pod was active on the node longer than the specified deadline";
+        self.tell_of(Told::normal(event::DEADLINE_EXCEEDED, message), now);
+        let why =
+            Ended { reason: event::DEADLINE_EXCEEDED.into(), message: message.into(), disrupted: false };
+        self.end(why, spec::grace_seconds(&self.record.pod), now);
+    }
+
+    /// Its source wants it gone, or has let it go.
+    fn is_leaving(&self) -> bool {
+        let orphan = self.record.origin == Origin::Orphan;
+        orphan || self.is_removed || self.record.pod.metadata.deletion_timestamp.is_some()
+    }
+
+    /// Asks for a deed unless it is in flight, or its owner is busy with it already.
+    fn ask(&mut self, deed: Deed) -> bool {
+        let busy = self.world.runtime.get().is_some_and(|pod| flight::is_under_way(pod, &deed));
+        if busy || !self.can_be_asked(&deed) {
+            return false;
+        }
+        let Some(id) = self.flight.begin(&deed) else { return false };
+        self.send(id, deed);
+        true
+    }
+
+    /// Asks for a deed in the place of one like it.
+    fn ask_instead(&mut self, deed: Deed) -> bool {
+        if !self.can_be_asked(&deed) {
+            return false;
+        }
+        let id = self.flight.overtake(&deed);
+        self.send(id, deed);
+        true
+    }
+
+    fn can_be_asked(&self, deed: &Deed) -> bool {
+        !deed.is_of_the_runtime() || self.world.node.runtime_ready
+    }
+
+    fn send(&mut self, id: u64, deed: Deed) {
+        let decision = self.decision();
+        self.effects.push(Effect::Ask { id, deed, decision });
+    }
+
+    fn decision(&self) -> Decision {
+        Decision { incarnation: self.rules.incarnation, revision: self.revision }
+    }
+
+    fn tell_of(&mut self, what: Told<'_>, now: Moment) {
+        let event = event::of_pod(&self.record.pod, &self.uid, what, now);
+        self.effects.push(Effect::Tell(event));
+    }
+
+    fn wake_at(&mut self, moment: Moment) {
+        self.wake = Some(self.wake.map_or(moment, |known| known.min(moment)));
+    }
+
+    fn situation(&self, now: Moment) -> Situation<'_> {
+        Situation {
+            pod: &self.record.pod,
+            spec: spec::of(&self.record.pod),
+            world: &self.world,
+            memory: &self.record.memory,
+            crash_loop: self.rules.crash_loop,
+            now,
+        }
+    }
+}
