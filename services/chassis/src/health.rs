@@ -2,8 +2,13 @@
 
 use crate::{Bus, clock};
 use messages::{Incarnation, Owner, health::Health};
-use std::time::Duration;
+use std::{fs, io, path::Path, time::Duration};
 use tokio::{sync::watch, time::timeout};
+use tracing::debug;
+
+/// The file in a process' folder that holds what it last said, for the supervisor, which has no
+/// network, and for who asks while the bus is away. Written at each change.
+pub const HEALTH_FILE: &str = "health.json";
 
 /// Health is said at least this often; a reader that has not heard it for several of these may
 /// worry.
@@ -46,16 +51,29 @@ impl HealthHandle {
         self.waiting_for.borrow().is_empty()
     }
 
-    /// Says it at each change and every few seconds, for ever.
-    pub(crate) async fn keep_saying(self, bus: Bus, incarnation: Incarnation) {
+    /// Says it at each change and every few seconds, for ever; each change also goes into the file in
+    /// the process' folder.
+    pub(crate) async fn keep_saying(self, bus: Bus, incarnation: Incarnation, dir: &Path) {
         let mut changes = self.waiting_for.subscribe();
+        let mut changed = true;
         loop {
             let waiting_for = changes.borrow_and_update().clone();
-            bus.say(&health(bus.owner(), incarnation, waiting_for)).await;
+            let health = health(bus.owner(), incarnation, waiting_for);
+            if changed && let Err(error) = write(dir, &health) {
+                debug!(%error, dir = %dir.display(), "could not write the health file");
+            }
+            bus.say(&health).await;
             // Either way it is said again.
-            let _ = timeout(EVERY, changes.changed()).await;
+            changed = timeout(EVERY, changes.changed()).await.is_ok();
         }
     }
+}
+
+/// Replaces the file at once. Not synced: after a crash of the machine nobody asks for it.
+fn write(dir: &Path, health: &Health) -> io::Result<()> {
+    let (file, draft) = (dir.join(HEALTH_FILE), dir.join("health.draft"));
+    fs::write(&draft, serde_json::to_vec(health)?)?;
+    fs::rename(draft, file)
 }
 
 fn health(owner: Owner, incarnation: Incarnation, waiting_for: Vec<String>) -> Health {

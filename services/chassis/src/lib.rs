@@ -30,7 +30,7 @@ pub mod testing;
 
 pub use bus::{AskError, Asked, Bus, BusError, Heard, Hearing, Serving};
 pub use events::Events;
-pub use health::HealthHandle;
+pub use health::{HEALTH_FILE, HealthHandle};
 pub use journal::Journal;
 pub use lock::LockError;
 pub use process::{Failure, Options, run};

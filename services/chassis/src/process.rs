@@ -1,7 +1,7 @@
 //! One process of a node: what is begun before a service runs, and ended after it, in order.
 
 use crate::{
-    Bus, BusError, Events, HealthHandle, Journal, LockError, Service, Stop,
+    Bus, BusError, Journal, LockError, Service, Stop,
     bus::Access,
     clock,
     config::{ConfigError, NodeConfig},
@@ -139,7 +139,7 @@ where
     let dir = config.dir_of(owner);
     make_dir(&dir)?;
     let Some(_lock) = lock(&dir, &stop).await? else { return Ok(()) };
-    let given = prepare(owner, config, &mut telemetry, stop, dir).await?;
+    let given = prepare(owner, config, &mut telemetry, stop, &dir).await?;
     info!(%owner, incarnation = %given.incarnation, pid = std::process::id(), "begun");
     let bus = given.bus.clone();
     let ended = serve(given, service).await;
@@ -183,19 +183,14 @@ async fn prepare(
     config: Arc<NodeConfig>,
     telemetry: &mut Telemetry,
     stop: Stop,
-    dir: PathBuf,
+    dir: &Path,
 ) -> Result<Service, Failure> {
     let journal = Journal::open(&dir.join("journal")).map_err(Failure::Journal)?;
     let incarnation = journal.raise_incarnation(clock::now_unix()).map_err(Failure::Journal)?;
     let socket = config.dir_of(Owner::TraceRecorder).join("otlp.sock");
     telemetry.export_to(&socket, &telemetry::resource(owner, incarnation, &config.node_name));
-    let bus = connect(owner, incarnation, &config, &dir).await.map_err(Failure::Bus)?;
-    let (events, health) = (Events::default(), HealthHandle::default());
-    actix::spawn(health.clone().keep_saying(bus.clone(), incarnation));
-    if owner != Owner::StatusReporter {
-        actix::spawn(events.clone().keep_sending(bus.clone()));
-    }
-    Ok(Service { owner, config, bus, events, incarnation, journal, health, stop, dir })
+    let bus = connect(owner, incarnation, &config, dir).await.map_err(Failure::Bus)?;
+    Ok(Service::begin(config, bus, incarnation, journal, stop))
 }
 
 /// The bus of the node; none where no address is configured.

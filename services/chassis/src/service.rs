@@ -29,6 +29,26 @@ pub struct Service {
 }
 
 impl Service {
+    /// Puts together what a service is given, and begins the tasks behind it: health is said, and events
+    /// are sent. Must be called inside an actix system.
+    pub(crate) fn begin(
+        config: Arc<NodeConfig>,
+        bus: Bus,
+        incarnation: Incarnation,
+        journal: Journal,
+        stop: Stop,
+    ) -> Self {
+        let owner = bus.owner();
+        let (events, health) = (Events::default(), HealthHandle::default());
+        let dir = config.dir_of(owner);
+        let (said, bus_of_health, dir_of_health) = (health.clone(), bus.clone(), dir.clone());
+        actix::spawn(async move { said.keep_saying(bus_of_health, incarnation, &dir_of_health).await });
+        if owner != Owner::StatusReporter {
+            actix::spawn(events.clone().keep_sending(bus.clone()));
+        }
+        Self { owner, config, bus, events, incarnation, journal, health, stop, dir }
+    }
+
     /// A client of the API server through api-gate; none when the node runs standalone.
     pub fn api(&self) -> Option<kube::Client> {
         api::client(&self.config, self.owner)

@@ -75,6 +75,13 @@ impl Address {
         pattern
     }
 
+    /// What the stream of the state holds: every key, and the marker. The server refuses subjects that
+    /// overlap, as the pattern of a key of one token and the marker would.
+    pub(super) fn stream_subjects(&self) -> Vec<String> {
+        let stem = self.subject(&Key::none());
+        if self.key_tokens == 0 { vec![stem, self.complete()] } else { vec![format!("{stem}.>")] }
+    }
+
     /// The stream that holds the state.
     pub(super) fn stream(&self) -> String {
         subject::stream(&self.node, self.owner, self.name)

@@ -262,7 +262,8 @@ async fn open(context: &Context, address: &Address) -> Result<(Ordered, u64), Fa
     let config = OrderedConfig {
         name: inbox.rsplit('.').next().map(str::to_owned),
         deliver_subject: inbox,
-        deliver_policy: DeliverPolicy::LastPerSubject,
+        // Of each subject the stream holds only the last; asking for that needs a filter.
+        deliver_policy: DeliverPolicy::All,
         ..OrderedConfig::default()
     };
     let consumer = context.create_consumer_on_stream(config, &name).await?;

@@ -62,7 +62,7 @@ pub(super) struct Saying {
     pub(super) traceparent: Option<String>,
 }
 
-/// What the stream is to forget: everything before a sequence, of one key or of all.
+/// What the stream is to forget: everything before a sequence greater than 1, of one key or of all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Forget {
     pub(super) name: &'static str,
@@ -141,7 +141,8 @@ impl Repertoire {
         let first = said.first_stored.map_or(sequence, |first| first.min(sequence));
         said.first_stored = Some(first);
         match &saying.key {
-            None => Some(Forget { name: saying.name, key: None, before: first }),
+            // The server takes "before 1" for "everything".
+            None => (first > 1).then_some(Forget { name: saying.name, key: None, before: first }),
             Some(key) => {
                 let line = said.lines.get_mut(key).filter(|line| line.revision == saying.stamp.revision)?;
                 line.stored = Some(sequence);

@@ -232,7 +232,7 @@ mod tests {
             (
                 "no JSON, and no value of it is repeated",
                 raw(ours, BootTime(101), "{\"pod\":\"se/cret\"}"),
-                malformed("not the expected JSON at line 1, column 16"),
+                malformed("not the expected JSON at line 1, column 17"),
             ),
         ];
         for (name, raw, refusal) in cases {

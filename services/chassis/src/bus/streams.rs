@@ -68,7 +68,7 @@ fn config(address: &Address) -> Config {
     let keys = if address.key_tokens == 0 { 2 } else { KEYS };
     Config {
         name: address.stream(),
-        subjects: vec![address.pattern(), address.complete()],
+        subjects: address.stream_subjects(),
         storage: StorageType::Memory,
         max_messages_per_subject: 1,
         max_messages: keys,

@@ -92,6 +92,15 @@ fn the_marker_has_the_stream_forget_what_earlier_lives_said() {
 }
 
 #[test]
+fn a_stream_that_began_with_this_life_forgets_nothing() {
+    let mut repertoire = repertoire();
+    let value = say(&mut repertoire, "a", "1");
+    let marker = repertoire.complete(POD);
+    repertoire.stored(&value, 1);
+    assert_eq!(repertoire.stored(&marker, 2), None);
+}
+
+#[test]
 fn a_tombstone_is_forgotten_after_ten_minutes_unless_the_key_came_back() {
     let mut repertoire = repertoire();
     let gone = say(&mut repertoire, "gone", "");

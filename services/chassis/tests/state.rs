@@ -1,0 +1,238 @@
+//! State on a real bus: the last value of each key reaches every reader, whatever restarts.
+
+use chassis::{Bus, Heard, Hearing, testing::BusServer};
+use messages::{
+    Key, Owner, Token,
+    health::Health,
+    prober::{Finding, ProbeKind, Verdict},
+    volume_mounter::{Volumes, VolumesPhase},
+};
+use std::time::{Duration, Instant};
+use tokio::time::timeout;
+
+/// Far more than anything here takes.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+fn volumes(pod: &str, revision: u64) -> Volumes {
+    Volumes {
+        pod: pod.parse().unwrap(),
+        phase: VolumesPhase::Ready,
+        revision,
+        volumes: Vec::new(),
+        pod_dir: format!("/var/lib/kubelet/pods/{pod}"),
+        supplemental_groups: Vec::new(),
+    }
+}
+
+fn verdict(pod: &str) -> Verdict {
+    Verdict {
+        pod: pod.parse().unwrap(),
+        container: "app".parse().unwrap(),
+        probe: ProbeKind::Liveness,
+        container_id: "c1".to_owned(),
+        finding: Finding::Success,
+        message: String::new(),
+    }
+}
+
+fn key(pod: &str) -> Key {
+    Key::from(pod.parse::<Token>().unwrap())
+}
+
+/// What is heard next: `+u-1=7` a value and its revision, `-u-1` gone, `!` complete.
+async fn next(hearing: &mut Hearing<Volumes>) -> String {
+    match timeout(DEADLINE, hearing.next()).await.expect("something is heard in time") {
+        Heard::Value { state, .. } => format!("+{}={}", state.pod, state.revision),
+        Heard::Gone { key } => format!("-{key}"),
+        Heard::Complete => "!".to_owned(),
+    }
+}
+
+async fn expect(hearing: &mut Hearing<Volumes>, wanted: &[&str]) {
+    let mut heard = Vec::new();
+    for _ in wanted {
+        heard.push(next(hearing).await);
+    }
+    assert_eq!(heard, wanted);
+}
+
+async fn connect(server: &BusServer) -> (Bus, Bus) {
+    (server.bus(Owner::VolumeMounter).await, server.bus(Owner::PodLifecycle).await)
+}
+
+/// Runs a test against each server program there is.
+async fn on_each_server(test: impl AsyncFn(BusServer)) {
+    for program in BusServer::programs() {
+        test(BusServer::of(&program)).await;
+    }
+}
+
+#[actix::test]
+async fn a_late_reader_gets_the_last_values_and_then_the_changes() {
+    on_each_server(async |server| {
+        let (mounter, lifecycle) = connect(&server).await;
+        mounter.say(&volumes("u-1", 1)).await;
+        mounter.say(&volumes("u-2", 2)).await;
+        mounter.say(&volumes("u-1", 3)).await;
+        mounter.complete::<Volumes>().await;
+        mounter.flush(DEADLINE).await;
+
+        let mut hearing = lifecycle.hear::<Volumes>().await.unwrap();
+
+        expect(&mut hearing, &["+u-2=2", "+u-1=3", "!"]).await;
+        mounter.say(&volumes("u-2", 4)).await;
+        expect(&mut hearing, &["+u-2=4"]).await;
+    })
+    .await;
+}
+
+#[actix::test]
+async fn an_early_reader_waits_for_the_stream() {
+    on_each_server(async |server| {
+        let lifecycle = server.bus(Owner::PodLifecycle).await;
+        let mut hearing = lifecycle.hear::<Volumes>().await.unwrap();
+
+        let mounter = server.bus(Owner::VolumeMounter).await;
+        mounter.say(&volumes("u-1", 1)).await;
+
+        expect(&mut hearing, &["+u-1=1"]).await;
+    })
+    .await;
+}
+
+#[actix::test]
+async fn a_tombstone_reaches_those_who_were_there_and_those_who_come() {
+    on_each_server(async |server| {
+        let (mounter, lifecycle) = connect(&server).await;
+        let mut early = lifecycle.hear::<Volumes>().await.unwrap();
+        mounter.say(&volumes("u-1", 1)).await;
+        expect(&mut early, &["+u-1=1"]).await;
+        mounter.retract::<Volumes>(&key("u-1")).await;
+        expect(&mut early, &["-u-1"]).await;
+
+        let mut late = lifecycle.hear::<Volumes>().await.unwrap();
+
+        expect(&mut late, &["-u-1"]).await;
+    })
+    .await;
+}
+
+#[actix::test]
+async fn what_a_new_life_does_not_say_again_is_gone_once_it_is_complete() {
+    on_each_server(async |server| {
+        let (mounter, lifecycle) = connect(&server).await;
+        let mut hearing = lifecycle.hear::<Volumes>().await.unwrap();
+        mounter.say(&volumes("u-1", 1)).await;
+        mounter.say(&volumes("u-2", 1)).await;
+        mounter.complete::<Volumes>().await;
+        expect(&mut hearing, &["+u-1=1", "+u-2=1", "!"]).await;
+        drop(mounter);
+
+        let mounter = server.bus_in_life(Owner::VolumeMounter, 2).await;
+        mounter.say(&volumes("u-2", 1)).await;
+        expect(&mut hearing, &["+u-2=1"]).await;
+        mounter.complete::<Volumes>().await;
+
+        expect(&mut hearing, &["-u-1", "!"]).await;
+    })
+    .await;
+}
+
+#[actix::test]
+async fn the_stream_forgets_what_an_earlier_life_said() {
+    on_each_server(async |server| {
+        let (mounter, lifecycle) = connect(&server).await;
+        mounter.say(&volumes("u-1", 1)).await;
+        mounter.flush(DEADLINE).await;
+        drop(mounter);
+
+        let mounter = server.bus_in_life(Owner::VolumeMounter, 2).await;
+        mounter.say(&volumes("u-2", 1)).await;
+        mounter.complete::<Volumes>().await;
+
+        let since = Instant::now();
+        loop {
+            let mut late = lifecycle.hear::<Volumes>().await.unwrap();
+            let first = next(&mut late).await;
+            if first == "+u-2=1" {
+                break;
+            }
+            assert!(since.elapsed() < DEADLINE, "{first} is still there");
+        }
+    })
+    .await;
+}
+
+#[actix::test]
+async fn a_bus_that_restarts_empty_is_filled_again_and_nothing_flips() {
+    on_each_server(async |mut server| {
+        let (mounter, lifecycle) = connect(&server).await;
+        let mut hearing = lifecycle.hear::<Volumes>().await.unwrap();
+        mounter.say(&volumes("u-1", 1)).await;
+        mounter.say(&volumes("u-2", 1)).await;
+        mounter.complete::<Volumes>().await;
+        expect(&mut hearing, &["+u-1=1", "+u-2=1", "!"]).await;
+
+        server.kill();
+        mounter.retract::<Volumes>(&key("u-1")).await;
+        mounter.say(&volumes("u-3", 1)).await;
+        server.start_again();
+
+        // u-2, said before the restart, is no news and is told neither as changed nor as gone.
+        expect(&mut hearing, &["-u-1", "+u-3=1"]).await;
+        let cri_bridge = server.bus(Owner::CriBridge).await;
+        let mut newcomer = cri_bridge.hear::<Volumes>().await.unwrap();
+        expect(&mut newcomer, &["+u-2=1", "-u-1", "+u-3=1", "!"]).await;
+    })
+    .await;
+}
+
+#[actix::test]
+async fn what_an_untrusted_process_says_waits_for_pod_lifecycle_to_make_its_stream() {
+    on_each_server(async |server| {
+        let prober = server.bus(Owner::Prober).await;
+        prober.say(&verdict("u-1")).await;
+
+        let lifecycle = server.bus(Owner::PodLifecycle).await;
+        let mut hearing = lifecycle.hear::<Verdict>().await.unwrap();
+
+        let heard = timeout(DEADLINE, hearing.next()).await.unwrap();
+        assert!(matches!(heard, Heard::Value { state, .. } if state == verdict("u-1")));
+    })
+    .await;
+}
+
+#[actix::test]
+async fn each_process_says_its_health_under_its_own_name() {
+    let Some(server) = BusServer::start() else { return };
+    let _lifecycle = server.bus(Owner::PodLifecycle).await;
+    let prober = server.service(Owner::Prober).await;
+    let node_api = server.bus(Owner::NodeApi).await;
+    let mut hearing = node_api.hear_from::<Health>(Owner::Prober).await.unwrap();
+
+    prober.health.ready();
+
+    loop {
+        let heard = timeout(DEADLINE, hearing.next()).await.unwrap();
+        let Heard::Value { state, .. } = heard else { panic!("{heard:?}") };
+        assert_eq!((state.owner, state.incarnation), (Owner::Prober, prober.incarnation));
+        if state.ready {
+            break;
+        }
+    }
+}
+
+#[actix::test]
+async fn a_state_of_one_key_is_heard_too() {
+    on_each_server(async |server| {
+        let (mounter, _lifecycle) = connect(&server).await;
+        let reporter = server.bus(Owner::StatusReporter).await;
+        let mut hearing = reporter.hear::<messages::volume_mounter::InUse>().await.unwrap();
+
+        mounter.say(&messages::volume_mounter::InUse { volumes: vec!["a".to_owned()] }).await;
+
+        let heard = timeout(DEADLINE, hearing.next()).await.unwrap();
+        assert!(matches!(heard, Heard::Value { state, .. } if state.volumes == ["a"]));
+    })
+    .await;
+}
