@@ -2,7 +2,7 @@
 
 use crate::{Bus, clock};
 use messages::{Incarnation, Owner, health::Health};
-use std::{fs, io, path::Path, time::Duration};
+use std::{fs, io, path::{Path, PathBuf}, time::Duration};
 use tokio::{sync::watch, time::timeout};
 use tracing::debug;
 
@@ -53,13 +53,13 @@ impl HealthHandle {
 
     /// Says it at each change and every few seconds, for ever; each change also goes into the file in
     /// the process' folder.
-    pub(crate) async fn keep_saying(self, bus: Bus, incarnation: Incarnation, dir: &Path) {
+    pub(crate) async fn keep_saying(self, bus: Bus, incarnation: Incarnation, dir: PathBuf) {
         let mut changes = self.waiting_for.subscribe();
         let mut changed = true;
         loop {
             let waiting_for = changes.borrow_and_update().clone();
             let health = health(bus.owner(), incarnation, waiting_for);
-            if changed && let Err(error) = write(dir, &health) {
+            if changed && let Err(error) = write(&dir, &health) {
                 debug!(%error, dir = %dir.display(), "could not write the health file");
             }
             bus.say(&health).await;

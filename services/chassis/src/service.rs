@@ -41,8 +41,7 @@ impl Service {
         let owner = bus.owner();
         let (events, health) = (Events::default(), HealthHandle::default());
         let dir = config.dir_of(owner);
-        let (said, bus_of_health, dir_of_health) = (health.clone(), bus.clone(), dir.clone());
-        actix::spawn(async move { said.keep_saying(bus_of_health, incarnation, &dir_of_health).await });
+        actix::spawn(health.clone().keep_saying(bus.clone(), incarnation, dir.clone()));
         if owner != Owner::StatusReporter {
             actix::spawn(events.clone().keep_sending(bus.clone()));
         }
