@@ -44,3 +44,26 @@ pub(crate) fn node() -> Node {
         selinux: false,
     }
 }
+
+/// An exited container `app`, to be varied.
+pub(crate) fn container() -> messages::cri_bridge::Container {
+    messages::cri_bridge::Container {
+        id: "c".into(),
+        name: "app".parse().unwrap(),
+        attempt: 0,
+        sandbox: "s".into(),
+        state: messages::cri_bridge::ContainerState::Exited,
+        created_at: 0,
+        started_at: 0,
+        finished_at: 0,
+        exit_code: 0,
+        reason: String::new(),
+        message: String::new(),
+        image: String::new(),
+        image_ref: String::new(),
+        hash: String::new(),
+        user: None,
+        resources: None,
+        hook_pending: false,
+    }
+}
