@@ -62,6 +62,7 @@ pub const ROWS: &[Row] = &[
     Row::of::<pod_lifecycle::Probes>(POD, &[Prober]),
     Row::of::<pod_lifecycle::Status>(POD, &[StatusReporter, NodeApi, Bulkhead]),
     Row::of::<pod_lifecycle::Refused>(&["manifest"], &[StatusReporter, Bulkhead]),
+    Row::of::<pod_lifecycle::RemovePods>(&[], &[Bulkhead]),
     Row::of::<volume_mounter::PrepareVolumes>(POD, &[PodLifecycle]),
     Row::of::<volume_mounter::ReleaseVolumes>(POD, &[PodLifecycle]),
     Row::of::<volume_mounter::BindSubpath>(POD, &[CriBridge]),

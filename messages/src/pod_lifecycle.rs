@@ -1,6 +1,8 @@
 //! What pod-lifecycle says: the pods it has decided on, what to probe, and their statuses.
 
-use crate::{ContainerName, Decision, Key, Kind, Message, Owner, PodUid, State, Token};
+use crate::{
+    Command, ContainerName, Decision, Key, Kind, Message, Outcome, Owner, PodUid, Refusal, State, Token,
+};
 use k8s_openapi::api::core::v1 as core;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -178,3 +180,30 @@ impl Message for Refused {
     }
 }
 impl State for Refused {}
+
+/// `pod-lifecycle.cmd.remove-pods`: stop every pod, each with its grace period, and give back what it
+/// has, as if its source had dropped it. Until the process is started again, no source brings another.
+/// `Accepted`; [`Pod`] tells when none is left. For `bulkhead down --pods`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemovePods {}
+
+impl Message for RemovePods {
+    const OWNER: Owner = Owner::PodLifecycle;
+    const KIND: Kind = Kind::Command;
+    const NAME: &'static str = "remove-pods";
+    fn key(&self) -> Key {
+        Key::none()
+    }
+}
+impl Command for RemovePods {
+    type Reply = Outcome;
+    fn refuse(refusal: Refusal) -> Outcome {
+        Outcome::Refused { refusal }
+    }
+    fn refusal(reply: &Outcome) -> Option<&Refusal> {
+        match reply {
+            Outcome::Refused { refusal } => Some(refusal),
+            Outcome::Done { .. } | Outcome::Accepted | Outcome::Failed { .. } => None,
+        }
+    }
+}

@@ -243,6 +243,7 @@ fn decisions_about_pods() -> Vec<&'static str> {
             field: "spec.containers[0].name".into(),
             why: "is required".into(),
         }),
+        hold(life::RemovePods {}),
         hold(prober::Verdict {
             pod: pod(),
             container: app(),
