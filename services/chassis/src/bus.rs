@@ -12,7 +12,10 @@
 //! [`permissions`] works out what the bus server lets each process do.
 
 mod address;
+mod asking;
+mod confirmations;
 mod connection;
+mod error;
 mod events;
 mod fence;
 mod headers;
@@ -25,127 +28,29 @@ mod serving;
 mod streams;
 
 pub use connection::Access;
+pub use error::{AskError, BusError};
 pub use hearing::{Heard, Hearing};
 pub use serving::{Asked, Serving};
 pub use streams::{MAX_PAYLOAD, reserved_bytes};
 
-use crate::{clock, error, telemetry};
+use crate::{error::chain, telemetry};
 use address::Address;
-use async_nats::{
-    SubscribeError,
-    client::{Request, RequestError, RequestErrorKind},
-};
 use bytes::Bytes;
 use connection::Link;
 use fence::Fence;
 use futures::Stream;
-use messages::{Command, Event, Incarnation, Key, Message, NodeName, Owner, State, subject};
+use messages::{Command, Event, Incarnation, Key, Message, NodeName, Owner, State};
 use sayer::Order;
 use serde::Serialize;
 use std::{
-    path::PathBuf,
     sync::{Arc, Mutex},
     time::Duration,
 };
 use tokio::sync::{mpsc, oneshot, watch};
-use tracing::{Span, error, warn};
-use tracing_opentelemetry::OpenTelemetrySpanExt;
+use tracing::{error, warn};
 
 /// Sayings on their way to the one task that publishes them.
 const ORDERS: usize = 256;
-
-/// Why the bus cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum BusError {
-    /// The seed of this process' key could not be read.
-    #[error("could not read the bus key {path}", path = path.display())]
-    Seed {
-        /// Which file.
-        path: PathBuf,
-        /// Why not.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The address or key is not usable. A server that does not answer is no error.
-    #[error("could not connect to the bus at {url}")]
-    Connect {
-        /// Where.
-        url: String,
-        /// Why not.
-        #[source]
-        source: async_nats::ConnectError,
-    },
-    /// No subscription could be made.
-    #[error("could not subscribe to {subject}")]
-    Subscribe {
-        /// To what.
-        subject: String,
-        /// Why not.
-        #[source]
-        source: SubscribeError,
-    },
-    /// The message type has no row in the catalog.
-    #[error("{name} does not stand in the catalog")]
-    NotInCatalog {
-        /// Its name.
-        name: &'static str,
-    },
-    /// The message type is another process' to say or to serve.
-    #[error("{owner} does not own {name}")]
-    NotOurs {
-        /// Its name.
-        name: &'static str,
-        /// Who wanted to say it.
-        owner: Owner,
-    },
-}
-
-/// Why a command has no reply.
-#[derive(Debug, thiserror::Error)]
-pub enum AskError {
-    /// The bus is away; the command was not sent.
-    #[error("the bus is away")]
-    Disconnected,
-    /// Nobody serves the command now; nothing happened.
-    #[error("nobody serves {name} now")]
-    NoResponder {
-        /// The command.
-        name: &'static str,
-    },
-    /// No reply came in time. Whether anything happened is unknown: the owner's next state will tell.
-    #[error("no reply to {name} within {patience:?}")]
-    TimedOut {
-        /// The command.
-        name: &'static str,
-        /// How long was waited.
-        patience: Duration,
-    },
-    /// The reply is not of the type that the contract promises. What happened is unknown.
-    #[error("the reply to {name} could not be read")]
-    BadReply {
-        /// The command.
-        name: &'static str,
-        /// Where it differs.
-        #[source]
-        source: serde_json::Error,
-    },
-    /// The command cannot be sent as it is, such as when it is too large; nothing happened.
-    #[error("{name} cannot be sent")]
-    Unsendable {
-        /// The command.
-        name: &'static str,
-        /// Why not.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-}
-
-impl AskError {
-    /// Whether it is certain that the command was not acted on.
-    pub fn nothing_happened(&self) -> bool {
-        !matches!(self, Self::TimedOut { .. } | Self::BadReply { .. })
-    }
-}
 
 /// This process' place on the bus. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -208,25 +113,7 @@ impl Bus {
     /// # Errors
     /// See [`AskError`]; a refusal is an answer, not an error.
     pub async fn ask<C: Command>(&self, command: &C, patience: Duration) -> Result<C::Reply, AskError> {
-        let link = self.inner.link.as_ref().filter(|link| link.is_up()).ok_or(AskError::Disconnected)?;
-        let body = serde_json::to_vec(command)
-            .map_err(|source| AskError::Unsendable { name: C::NAME, source: source.into() })?;
-        let span = Span::current();
-        span.set_attribute(
-            telemetry::keys::PATIENCE,
-            i64::try_from(patience.as_millis()).unwrap_or(i64::MAX),
-        );
-        let sent = clock::now_boot();
-        let traceparent = telemetry::traceparent(&span.context());
-        let headers =
-            headers::command::<C>(sent, sent.after(patience), command.decision(), traceparent.as_deref());
-        let request = Request::new().headers(headers).payload(Bytes::from(body)).timeout(Some(patience));
-        let reply = link
-            .client
-            .send_request(subject::of(self.node(), command), request)
-            .await
-            .map_err(|failure| ask_error::<C>(failure, patience))?;
-        serde_json::from_slice(&reply.payload).map_err(|source| AskError::BadReply { name: C::NAME, source })
+        asking::ask(self, command, patience).await
     }
 
     /// Says the last word on a key. Never fails: what cannot be said now is said when the bus is back,
@@ -251,7 +138,7 @@ impl Bus {
 
     async fn order<S: State>(&self, order: impl FnOnce((&'static str, u16), Option<String>) -> Order) {
         if let Err(failure) = Address::said_by::<S>(self.node(), self.owner()) {
-            error!(error = error::chain(&failure), "not said");
+            error!(error = chain(&failure), "not said");
             return;
         }
         let traceparent = telemetry::traceparent(&telemetry::context_of_current());
@@ -360,23 +247,11 @@ impl Bus {
     }
 }
 
-fn ask_error<C: Command>(failure: RequestError, patience: Duration) -> AskError {
-    let name = C::NAME;
-    match failure.kind() {
-        RequestErrorKind::TimedOut => AskError::TimedOut { name, patience },
-        RequestErrorKind::NoResponders => AskError::NoResponder { name },
-        RequestErrorKind::InvalidSubject | RequestErrorKind::MaxPayloadExceeded => {
-            AskError::Unsendable { name, source: failure.into() }
-        }
-        RequestErrorKind::Other => AskError::Disconnected,
-    }
-}
-
 /// A message as JSON; nothing, and an error in the log, for one that has no such form.
 fn to_body<M: Serialize + Message>(message: &M) -> Option<Bytes> {
     serde_json::to_vec(message)
         .map(Bytes::from)
-        .inspect_err(|failure| error!(name = M::NAME, error = error::chain(failure), "not said"))
+        .inspect_err(|failure| error!(name = M::NAME, error = chain(failure), "not said"))
         .ok()
 }
 

@@ -1,7 +1,7 @@
 //! For tests only (feature `testing`): a bus server of a test's own, with the permissions of a real
 //! node, and whole services on it.
 //!
-//! ```ignore
+//! ```text
 //! let Some(server) = BusServer::start() else { return };
 //! let service = server.service(Owner::Prober).await;
 //! let lifecycle = server.bus(Owner::PodLifecycle).await;   // the test plays the others
@@ -176,6 +176,20 @@ impl BusServer {
         let incarnation = journal.raise_incarnation(0).expect("a journal can be written");
         let bus = self.bus_in_life(owner, incarnation.0).await;
         Service::begin(Arc::new(config), bus, incarnation, journal, Stop::new())
+    }
+
+    /// A root folder as the supervisor leaves it to a process: the settings and the process' key.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    pub fn root_dir_for(&self, owner: Owner) -> PathBuf {
+        let config = self.node_config();
+        let dir = config.dir_of(owner);
+        fs::create_dir_all(&dir).expect("a folder can be made");
+        fs::copy(self.seed(owner), dir.join("bus.seed")).expect("a file can be copied");
+        let text = serde_json::to_string(&config).expect("settings can be written as JSON");
+        fs::write(NodeConfig::path(&config.root_dir), text).expect("a file can be written");
+        config.root_dir
     }
 
     fn node_config(&self) -> NodeConfig {

@@ -3,6 +3,7 @@
 //!
 //! What is expected is read from the catalog's rows directly, in this file's own words, and not from
 //! the function under test.
+#![expect(clippy::unwrap_used, reason = "a test ends where it cannot go on")]
 
 use async_nats::{Client, Event, ServerError};
 use chassis::testing::BusServer;

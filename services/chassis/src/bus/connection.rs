@@ -9,7 +9,7 @@ use tracing::{debug, error, info, warn};
 
 /// A server that does not answer two of these in a row is away.
 const PING: Duration = Duration::from_secs(2);
-/// Pauses between tries to connect, from the first to the longest.
+/// Pauses between tries to connect in milliseconds, from the second try's to the longest.
 const PAUSES: (u64, u64) = (20, 500);
 /// Messages that wait for one subscriber; more than any state has keys.
 const SUBSCRIBER_QUEUE: usize = 16 * 1024;
@@ -58,6 +58,8 @@ struct Known {
     times: u64,
     /// What the server said this process may not do.
     forbidden: Option<String>,
+    /// Why it was not made when last tried.
+    failure: Option<String>,
 }
 
 /// The connection. Cheap to clone.
@@ -71,6 +73,11 @@ impl Link {
     /// Whether the server answers now.
     pub(super) fn is_up(&self) -> bool {
         self.client.connection_state() == State::Connected
+    }
+
+    /// How often the connection was made so far.
+    pub(super) fn times(&self) -> u64 {
+        self.known.borrow().times
     }
 
     /// Returns once the connection was made more often than `times`. Cancel-safe.
@@ -124,17 +131,20 @@ pub(super) async fn connect(owner: Owner, access: Access) -> Result<Link, BusErr
     Ok(Link { client, known })
 }
 
-/// 20 ms, 40 ms … 500 ms.
-fn pause(attempts: usize) -> Duration {
-    let doublings = attempts.saturating_sub(1).min(5);
-    Duration::from_millis((PAUSES.0 << doublings).min(PAUSES.1))
+/// At once, then after 20 ms, 40 ms … 500 ms.
+fn pause(attempt: usize) -> Duration {
+    let milliseconds = match attempt {
+        0 | 1 => 0,
+        later => PAUSES.0 << (later - 2).min(5),
+    };
+    Duration::from_millis(milliseconds.min(PAUSES.1))
 }
 
 fn note(notes: &watch::Sender<Known>, event: &Event) {
     match event {
         Event::Connected => {
             info!("the bus is there");
-            notes.send_modify(|known| known.times += 1);
+            notes.send_modify(|known| (known.times, known.failure) = (known.times + 1, None));
         }
         Event::Disconnected => warn!("the bus is away"),
         Event::ServerError(ServerError::Other(text)) if is_violation(text) => {
@@ -143,6 +153,16 @@ fn note(notes: &watch::Sender<Known>, event: &Event) {
         }
         Event::SlowConsumer(_) => warn!("messages were dropped: a reader on the bus is too slow"),
         Event::ServerError(failure) => warn!(%failure, "the bus complains"),
+        Event::ClientError(failure) => {
+            let failure = failure.to_string();
+            notes.send_if_modified(|known| {
+                if known.failure.as_ref() != Some(&failure) {
+                    warn!(failure, "cannot connect to the bus; trying on");
+                    known.failure = Some(failure);
+                }
+                false
+            });
+        }
         other => debug!(event = %other, "bus"),
     }
 }
@@ -157,7 +177,7 @@ mod tests {
 
     #[test]
     fn tries_follow_each_other_quickly_but_not_in_a_loop() {
-        let cases = [(0, 20), (1, 20), (2, 40), (5, 320), (6, 500), (1_000_000, 500)];
+        let cases = [(0, 0), (1, 0), (2, 20), (3, 40), (6, 320), (7, 500), (1_000_000, 500)];
         for (attempt, milliseconds) in cases {
             assert_eq!(pause(attempt), Duration::from_millis(milliseconds), "attempt {attempt}");
         }

@@ -3,6 +3,7 @@
 
 use super::{
     address::Address,
+    confirmations::{Confirmations, NotStored},
     connection::Link,
     headers,
     permissions::said,
@@ -10,28 +11,20 @@ use super::{
     streams,
 };
 use crate::{clock, error};
-use async_nats::{
-    Message, StatusCode, Subscriber,
-    jetstream::{self, Context, response::Response},
-};
+use async_nats::jetstream::{self, Context};
 use bytes::Bytes;
-use futures::StreamExt;
 use messages::{BootTime, Incarnation, Key, Kind, NodeName, Owner, catalog::ROWS};
-use serde::Deserialize;
-use std::{
-    collections::{BTreeMap, HashMap},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 use tokio::{
     sync::{mpsc, oneshot},
-    time::sleep,
+    time::{sleep, timeout},
 };
 use tracing::{debug, warn};
 
-/// How long the server may take to confirm.
-const CONFIRM: Duration = Duration::from_secs(5);
-/// How often confirmations and tombstones are looked through.
+/// How often late confirmations and old tombstones are looked for.
 const LOOK: Duration = Duration::from_secs(5);
+/// How long saying waits for streams to be made. What is said too early is only said once more.
+const MAKING: Duration = Duration::from_millis(200);
 
 /// What the task is told to do. `name` is a state's name and version.
 #[derive(Debug)]
@@ -83,18 +76,10 @@ struct Sayer {
     flushing: Vec<oneshot::Sender<()>>,
 }
 
-/// The sayings of one connection that the server has not confirmed yet, by revision.
-struct Confirmations {
-    connection: u64,
-    inbox: String,
-    subscriber: Subscriber,
-    open: HashMap<u64, (Saying, BootTime)>,
-}
-
 /// What can happen next.
 enum Next {
     Order(Option<Order>),
-    Confirmation(Option<Message>),
+    Confirmation(Saying, Result<u64, NotStored>),
     Connected(u64),
     Due,
     Look,
@@ -119,7 +104,7 @@ impl Sayer {
             let next = tokio::select! {
                 biased;
                 times = self.link.made_after(made) => Next::Connected(times),
-                message = confirmation(&mut self.confirmations) => Next::Confirmation(message),
+                (saying, stored) = confirmation(&mut self.confirmations) => Next::Confirmation(saying, stored),
                 order = orders.recv() => Next::Order(order),
                 () = until(due) => Next::Due,
                 _ = look.tick() => Next::Look,
@@ -127,7 +112,7 @@ impl Sayer {
             match next {
                 Next::Order(None) => return,
                 Next::Order(Some(order)) => self.on_order(order).await,
-                Next::Confirmation(message) => self.on_confirmation(message),
+                Next::Confirmation(saying, stored) => self.on_confirmation(&saying, stored),
                 Next::Connected(times) => self.on_connected(times).await,
                 Next::Due => self.on_due().await,
                 Next::Look => self.on_look(),
@@ -153,18 +138,16 @@ impl Sayer {
 
     /// The bus is there, perhaps for the first time, perhaps empty.
     async fn on_connected(&mut self, connection: u64) {
-        let inbox = self.link.client.new_inbox();
-        match self.link.client.subscribe(format!("{inbox}.*")).await {
-            Ok(subscriber) => {
-                let open = HashMap::new();
-                self.confirmations = Some(Confirmations { connection, inbox, subscriber, open });
-            }
-            Err(failure) => {
-                warn!(error = error::chain(&failure), "cannot hear what the bus confirms");
-                return;
-            }
+        match Confirmations::begin(&self.link, connection).await {
+            Ok(confirmations) => self.confirmations = Some(confirmations),
+            // The client is gone, and this process with it.
+            Err(failure) => return warn!(error = error::chain(&failure), "nothing can be said"),
         }
-        streams::make_all(&self.context, &self.node, self.owner).await;
+        let (context, node, owner) = (self.context.clone(), self.node.clone(), self.owner);
+        let making = tokio::spawn(async move { streams::make_all(&context, &node, owner).await });
+        if timeout(MAKING, making).await.is_err() {
+            debug!("streams are still being made");
+        }
         for saying in self.repertoire.all_again() {
             self.publish(saying).await;
         }
@@ -178,12 +161,9 @@ impl Sayer {
 
     fn on_look(&mut self) {
         let now = clock::now_boot();
-        if let Some(confirmations) = &mut self.confirmations {
-            let late = |sent: &BootTime| now.since(*sent) > CONFIRM;
-            for (_, (saying, _)) in confirmations.open.extract_if(|_, (_, sent)| late(sent)) {
-                debug!(name = saying.name, "not confirmed in time");
-                self.repertoire.failed(saying.name, now);
-            }
+        for saying in self.confirmations.as_mut().map(|open| open.late(now)).unwrap_or_default() {
+            debug!(name = saying.name, "not confirmed in time");
+            self.repertoire.failed(saying.name, now);
         }
         for forget in self.repertoire.forget_tombstones(now) {
             self.forget(forget);
@@ -203,14 +183,12 @@ impl Sayer {
             is_tombstone,
             saying.traceparent.as_deref(),
         );
-        let reply = format!("{}.{}", confirmations.inbox, saying.stamp.revision);
+        let reply = confirmations.inbox(&saying);
         let body = saying.body.clone().unwrap_or_default();
         let published = self.link.client.publish_with_reply_and_headers(subject, reply, headers, body).await;
         let now = clock::now_boot();
         match published {
-            Ok(()) => {
-                confirmations.open.insert(saying.stamp.revision, (saying, now));
-            }
+            Ok(()) => confirmations.expect(saying, now),
             Err(failure) => {
                 warn!(name = saying.name, error = error::chain(&failure), "could not be said");
                 self.repertoire.failed(saying.name, now);
@@ -218,24 +196,20 @@ impl Sayer {
         }
     }
 
-    fn on_confirmation(&mut self, message: Option<Message>) {
-        let (Some(confirmations), Some(message)) = (&mut self.confirmations, message) else { return };
-        let revision = message.subject.rsplit('.').next().and_then(|token| token.parse().ok());
-        let Some((saying, _)) = revision.and_then(|revision: u64| confirmations.open.remove(&revision))
-        else {
-            return;
-        };
-        match stored(&message) {
+    fn on_confirmation(&mut self, saying: &Saying, stored: Result<u64, NotStored>) {
+        match stored {
             Ok(sequence) => {
-                if let Some(forget) = self.repertoire.stored(&saying, sequence) {
+                if let Some(forget) = self.repertoire.stored(saying, sequence) {
                     self.forget(forget);
                 }
+                return;
             }
-            Err(why) => {
-                why.log(saying.name);
-                self.repertoire.failed(saying.name, clock::now_boot());
+            Err(NotStored::NoStream) => debug!(name = saying.name, "there is no stream yet"),
+            Err(NotStored::Refused(why)) => {
+                warn!(name = saying.name, why, "the bus did not take what was said");
             }
         }
+        self.repertoire.failed(saying.name, clock::now_boot());
     }
 
     /// Has the stream forget, in its own time: nothing depends on it but memory.
@@ -251,9 +225,9 @@ impl Sayer {
     }
 
     fn tell_flushed(&mut self) {
-        let all_stored = self.repertoire.next_due().is_none()
-            && self.confirmations.as_ref().is_none_or(|confirmations| confirmations.open.is_empty());
-        if all_stored {
+        let now = self.link.times();
+        let is_in = |open: &Confirmations| open.connection == now && open.are_all_in();
+        if self.repertoire.next_due().is_none() && self.confirmations.as_ref().is_some_and(is_in) {
             for done in self.flushing.drain(..) {
                 // Whoever asked may have run out of patience.
                 let _ = done.send(());
@@ -262,9 +236,9 @@ impl Sayer {
     }
 }
 
-async fn confirmation(confirmations: &mut Option<Confirmations>) -> Option<Message> {
+async fn confirmation(confirmations: &mut Option<Confirmations>) -> (Saying, Result<u64, NotStored>) {
     match confirmations {
-        Some(confirmations) => confirmations.subscriber.next().await,
+        Some(confirmations) => confirmations.next().await,
         None => std::future::pending().await,
     }
 }
@@ -288,37 +262,4 @@ async fn purge(
         None => purge.await?,
     };
     Ok(())
-}
-
-/// Why the server did not store something.
-enum NotStored {
-    /// There is no such stream (yet).
-    NoStream,
-    /// It said so.
-    Refused(String),
-}
-
-impl NotStored {
-    fn log(&self, name: &str) {
-        match self {
-            Self::NoStream => debug!(name, "there is no stream yet"),
-            Self::Refused(why) => warn!(name, why, "the bus did not take what was said"),
-        }
-    }
-}
-
-/// The sequence under which the server stored a message.
-fn stored(confirmation: &Message) -> Result<u64, NotStored> {
-    #[derive(Deserialize)]
-    struct Stored {
-        seq: u64,
-    }
-    if confirmation.status == Some(StatusCode::NO_RESPONDERS) {
-        return Err(NotStored::NoStream);
-    }
-    match serde_json::from_slice(&confirmation.payload) {
-        Ok(Response::Ok(Stored { seq })) => Ok(seq),
-        Ok(Response::Err { error }) => Err(NotStored::Refused(error.to_string())),
-        Err(failure) => Err(NotStored::Refused(super::place(&failure))),
-    }
 }

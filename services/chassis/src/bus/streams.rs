@@ -10,7 +10,7 @@ use super::{
 };
 use crate::error;
 use async_nats::jetstream::{
-    Context,
+    Context, ErrorCode,
     context::CreateStreamErrorKind,
     stream::{Config, DiscardPolicy, StorageType},
 };
@@ -28,8 +28,6 @@ const ONE: i64 = 8 << 20;
 const KEYS: i64 = 8192;
 /// Readers of one state, with those that a reconnect left behind for half a minute.
 const CONSUMERS: i32 = 64;
-/// The server's error code for a stream that exists with another configuration.
-const NAME_IN_USE: u64 = 10058;
 
 /// Memory that all streams of a node may use together, in bytes; a limit, of which little is used.
 /// The server's `max_memory_store` must not be less, or some stream cannot be made.
@@ -53,7 +51,7 @@ async fn make(context: &Context, config: Config) {
         Err(failure) => failure,
     };
     match failure.kind() {
-        CreateStreamErrorKind::JetStream(source) if source.error_code().0 == NAME_IN_USE => {
+        CreateStreamErrorKind::JetStream(source) if source.error_code() == ErrorCode::STREAM_NAME_EXIST => {
             if let Err(failure) = context.update_stream(&config).await {
                 warn!(stream = config.name, error = error::chain(&failure), "could not update a stream");
             }

@@ -1,0 +1,47 @@
+//! Asking: one command, one answer.
+
+use super::{AskError, Bus, headers};
+use crate::{clock, telemetry};
+use async_nats::client::{Request, RequestError, RequestErrorKind};
+use bytes::Bytes;
+use messages::{Command, subject};
+use std::time::Duration;
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+/// Sends a command and waits for its answer. While the bus is away nothing is sent: the client would
+/// keep it and send it when the bus is back, long after the caller has given up.
+pub(super) async fn ask<C: Command>(
+    bus: &Bus,
+    command: &C,
+    patience: Duration,
+) -> Result<C::Reply, AskError> {
+    let link = bus.inner.link.as_ref().filter(|link| link.is_up()).ok_or(AskError::Disconnected)?;
+    let body = serde_json::to_vec(command)
+        .map_err(|source| AskError::Unsendable { name: C::NAME, source: source.into() })?;
+    let span = Span::current();
+    span.set_attribute(telemetry::keys::PATIENCE, i64::try_from(patience.as_millis()).unwrap_or(i64::MAX));
+    let sent = clock::now_boot();
+    let traceparent = telemetry::traceparent(&span.context());
+    let headers =
+        headers::command::<C>(sent, sent.after(patience), command.decision(), traceparent.as_deref());
+    let request = Request::new().headers(headers).payload(Bytes::from(body)).timeout(Some(patience));
+    let reply = link
+        .client
+        .send_request(subject::of(bus.node(), command), request)
+        .await
+        .map_err(|failure| ask_error::<C>(failure, patience))?;
+    serde_json::from_slice(&reply.payload).map_err(|source| AskError::BadReply { name: C::NAME, source })
+}
+
+fn ask_error<C: Command>(failure: RequestError, patience: Duration) -> AskError {
+    let name = C::NAME;
+    match failure.kind() {
+        RequestErrorKind::TimedOut => AskError::TimedOut { name, patience },
+        RequestErrorKind::NoResponders => AskError::NoResponder { name },
+        RequestErrorKind::InvalidSubject | RequestErrorKind::MaxPayloadExceeded => {
+            AskError::Unsendable { name, source: failure.into() }
+        }
+        RequestErrorKind::Other => AskError::Disconnected,
+    }
+}

@@ -1,0 +1,182 @@
+//! A whole process: begun with a lock and a journal, ended by a signal, its supervisor or the bus.
+//!
+//! The process is this test program itself, told by its environment to play one.
+#![expect(clippy::unwrap_used, reason = "a test ends where it cannot go on")]
+
+use chassis::{Options, Service, testing::BusServer};
+use messages::{Owner, pod_lifecycle::Pod};
+use std::{
+    convert::Infallible,
+    env, fs,
+    io::Read,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+/// Far more than anything here takes.
+const DEADLINE: Duration = Duration::from_secs(30);
+/// Names the root folder and what the process is to do in it.
+const ROOT: &str = "CHASSIS_TEST_ROOT";
+const DEED: &str = "CHASSIS_TEST_DEED";
+
+/// The part of the process. Does nothing when run as a test like the others.
+#[test]
+fn a_process() {
+    let Some(root_dir) = env::var_os(ROOT).map(PathBuf::from) else { return };
+    let deed = env::var(DEED).unwrap();
+    let service = async move |service: Service| {
+        service.health.ready();
+        if deed == "trespass" {
+            // The prober may read no pod.
+            let _hearing = service.bus.hear::<Pod>().await;
+            service.stop.told().await;
+        }
+        service.stop.told().await;
+        Ok::<(), Infallible>(())
+    };
+    let ended = chassis::run(Owner::Prober, Options { root_dir, supervised: true }, service);
+    std::process::exit(i32::from(ended.is_err()));
+}
+
+struct Process {
+    child: Child,
+}
+
+impl Process {
+    fn start(root_dir: &Path, deed: &str) -> Self {
+        let child = Command::new(env::current_exe().unwrap())
+            .args(["--exact", "a_process", "--nocapture"])
+            .env(ROOT, root_dir)
+            .env(DEED, deed)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        Self { child }
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) {
+        let pid = i32::try_from(self.child.id()).unwrap();
+        rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), signal).unwrap();
+    }
+
+    fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Its exit code and its log. Its standard input must be closed only on purpose, which waiting
+    /// would do.
+    fn end(mut self) -> (Option<i32>, String) {
+        let since = Instant::now();
+        while self.is_running() {
+            assert!(since.elapsed() < DEADLINE, "it does not end");
+            sleep(Duration::from_millis(5));
+        }
+        let mut log = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+        (self.child.wait().unwrap().code(), log)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn health(root_dir: &Path) -> String {
+    fs::read_to_string(root_dir.join("bulkhead/prober").join(chassis::HEALTH_FILE)).unwrap_or_default()
+}
+
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let since = Instant::now();
+    while !is_so() {
+        assert!(since.elapsed() < DEADLINE, "{what}");
+        sleep(Duration::from_millis(5));
+    }
+}
+
+fn is_ready(root_dir: &Path, pid: u32) -> bool {
+    let health = health(root_dir);
+    health.contains(&format!("\"pid\":{pid},")) && health.contains("\"ready\":true")
+}
+
+#[test]
+fn a_signal_ends_it_well() {
+    let Some(server) = BusServer::start() else { return };
+    let root_dir = server.root_dir_for(Owner::Prober);
+    let process = Process::start(&root_dir, "wait");
+    let pid = process.child.id();
+    wait_until("it is ready", || is_ready(&root_dir, pid));
+
+    process.signal(rustix::process::Signal::TERM);
+
+    let (code, log) = process.end();
+    assert_eq!(code, Some(0), "{log}");
+    assert!(log.contains(r#""why":"SIGTERM""#), "{log}");
+}
+
+#[test]
+fn the_loss_of_its_supervisor_ends_it() {
+    let Some(server) = BusServer::start() else { return };
+    let root_dir = server.root_dir_for(Owner::Prober);
+    let mut process = Process::start(&root_dir, "wait");
+    let pid = process.child.id();
+    wait_until("it is ready", || is_ready(&root_dir, pid));
+
+    drop(process.child.stdin.take());
+
+    let (code, log) = process.end();
+    assert_eq!(code, Some(0), "{log}");
+    assert!(log.contains("the supervisor is gone"), "{log}");
+}
+
+#[test]
+fn a_second_life_begins_when_the_first_has_ended_however_it_ended() {
+    let Some(server) = BusServer::start() else { return };
+    let root_dir = server.root_dir_for(Owner::Prober);
+    let mut first = Process::start(&root_dir, "wait");
+    let pid = first.child.id();
+    wait_until("the first is ready", || is_ready(&root_dir, pid));
+    let second = Process::start(&root_dir, "wait");
+    let journal = root_dir.join("bulkhead/prober/journal/incarnation.json");
+    let before = fs::read_to_string(&journal).unwrap();
+
+    first.child.kill().unwrap();
+
+    let pid = second.child.id();
+    wait_until("the second is ready", || is_ready(&root_dir, pid));
+    assert_ne!(fs::read_to_string(&journal).unwrap(), before, "it is another life");
+}
+
+#[test]
+fn what_the_catalog_does_not_allow_ends_it_with_the_subject_in_the_log() {
+    let Some(server) = BusServer::start() else { return };
+    let root_dir = server.root_dir_for(Owner::Prober);
+
+    let (code, log) = Process::start(&root_dir, "trespass").end();
+
+    assert_eq!(code, Some(1), "{log}");
+    assert!(log.contains("the catalog does not allow what prober tried on the bus"), "{log}");
+    assert!(log.contains("node-1_pod-lifecycle_pod"), "{log}");
+}
+
+#[test]
+fn without_a_bus_it_waits_and_can_be_ended() {
+    let Some(mut server) = BusServer::start() else { return };
+    let root_dir = server.root_dir_for(Owner::Prober);
+    server.kill();
+    let process = Process::start(&root_dir, "wait");
+    let pid = process.child.id();
+    wait_until("it is ready", || is_ready(&root_dir, pid));
+
+    process.signal(rustix::process::Signal::INT);
+
+    let (code, log) = process.end();
+    assert_eq!(code, Some(0), "{log}");
+    assert!(log.contains("cannot connect to the bus"), "{log}");
+}
