@@ -7,6 +7,7 @@
 //! - what is known: [`situation`], seen through [`runtime`] and [`spec`];
 //! - what to do: [`plan`], made of [`sandbox`], [`init`], [`regular`], [`image`] and [`halt`], with
 //!   [`restart`] policies and [`backoff`] clocks; as [`deed`]s, of which [`flight`] keeps account;
+//! - what comes in from files and URLs: [`manifest`];
 //! - what to tell: [`status`], [`probes`], [`mirror`], [`event`].
 
 pub mod backoff;
@@ -18,6 +19,7 @@ pub mod halt;
 pub mod image;
 pub mod init;
 pub mod life;
+pub mod manifest;
 pub mod mirror;
 pub mod moment;
 pub mod plan;
