@@ -1,2 +1,3 @@
 //! cri-bridge
+pub mod adapters;
 pub mod core;

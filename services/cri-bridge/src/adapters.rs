@@ -1,0 +1,7 @@
+//! The world outside, named for what is there.
+
+pub mod api_server;
+pub mod cgroupfs;
+pub mod containerd;
+pub mod machine;
+pub mod pod_files;
