@@ -10,6 +10,7 @@
 //! - what comes in from files and URLs: [`manifest`];
 //! - what to tell: [`status`], [`probes`], [`mirror`], [`event`].
 
+pub mod admission;
 pub mod backoff;
 pub mod deed;
 pub mod event;
@@ -26,6 +27,7 @@ pub mod plan;
 pub mod probes;
 pub mod qos;
 pub mod regular;
+pub mod resources;
 pub mod restart;
 pub mod runtime;
 pub mod sandbox;

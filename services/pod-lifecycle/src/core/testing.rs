@@ -1,8 +1,11 @@
 //! Builders for the tables of the core's tests: a pod's spec, and a pod in the runtime.
 
-use k8s_openapi::api::core::v1::{
-    Container as SpecContainer, ExecAction, Lifecycle, LifecycleHandler, Pod, PodReadinessGate, PodSpec,
-    Probe,
+use k8s_openapi::{
+    api::core::v1::{
+        Container as SpecContainer, ExecAction, Lifecycle, LifecycleHandler, Node, NodeStatus, Pod,
+        PodReadinessGate, PodSpec, Probe, ResourceRequirements,
+    },
+    apimachinery::pkg::api::resource::Quantity,
 };
 use messages::{
     Decision, Fault, container_hash,
@@ -17,6 +20,7 @@ pub(crate) const UID: &str = "0b2c6f1e-7a3d-4d52-9a2b-2f6f0f5b1a11";
 pub(crate) const SECOND: i64 = 1_000_000_000;
 
 /// A pod named `default/web`, restarted always, until said otherwise.
+#[derive(Clone)]
 pub(crate) struct PodBuilder(Pod);
 
 impl PodBuilder {
@@ -99,6 +103,31 @@ fn container(name: &str) -> SpecContainer {
 /// A probe that runs a command.
 pub(crate) fn probe() -> Option<Probe> {
     Some(Probe { exec: Some(ExecAction { command: Some(vec!["true".into()]) }), ..Probe::default() })
+}
+
+/// Gives a container requests.
+pub(crate) fn asks(requests: &[(&'static str, &'static str)]) -> impl FnOnce(&mut SpecContainer) + use<> {
+    let requests =
+        requests.iter().map(|(name, amount)| ((*name).to_owned(), Quantity((*amount).to_owned()))).collect();
+    move |container| {
+        container.resources =
+            Some(ResourceRequirements { requests: Some(requests), ..ResourceRequirements::default() });
+    }
+}
+
+/// Gives a container a request of CPU.
+pub(crate) fn cpu(amount: &'static str) -> impl FnOnce(&mut SpecContainer) {
+    asks(&[("cpu", amount)])
+}
+
+/// A node named `node-1` that has so much to give.
+pub(crate) fn node(allocatable: &[(&str, &str)]) -> Node {
+    let allocatable =
+        allocatable.iter().map(|(name, amount)| ((*name).to_owned(), Quantity((*amount).to_owned())));
+    let mut node = Node::default();
+    node.metadata.name = Some("node-1".into());
+    node.status = Some(NodeStatus { allocatable: Some(allocatable.collect()), ..NodeStatus::default() });
+    node
 }
 
 /// A postStart hook that runs a command.
