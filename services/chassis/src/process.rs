@@ -109,6 +109,8 @@ where
     if let Err(failure) = &ended {
         error!(error = error::chain(failure), "ended");
     }
+    // Dropping the runtime would wait for file work that may hang; the process ends anyway.
+    std::mem::forget(system);
     ended
 }
 

@@ -136,6 +136,20 @@ fn the_loss_of_its_supervisor_ends_it() {
 }
 
 #[test]
+fn a_supervisor_that_takes_the_log_with_it_is_no_failure() {
+    let Some(server) = BusServer::start() else { return };
+    let root_dir = server.root_dir_for(Owner::Prober);
+    let mut process = Process::start(&root_dir, "wait");
+    let pid = process.child.id();
+    wait_until("it is ready", || is_ready(&root_dir, pid));
+
+    drop((process.child.stderr.take(), process.child.stdin.take()));
+
+    wait_until("it ends", || !process.is_running());
+    assert_eq!(process.child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
 fn a_second_life_begins_when_the_first_has_ended_however_it_ended() {
     let Some(server) = BusServer::start() else { return };
     let root_dir = server.root_dir_for(Owner::Prober);

@@ -3,7 +3,7 @@
 
 use chassis::{Bus, Heard, Hearing, testing::BusServer};
 use messages::{
-    Key, Owner, Token,
+    Incarnation, Key, Owner, Token,
     health::Health,
     prober::{Finding, ProbeKind, Verdict},
     volume_mounter::{Volumes, VolumesPhase},
@@ -236,4 +236,106 @@ async fn a_state_of_one_key_is_heard_too() {
         assert!(matches!(heard, Heard::Value { state, .. } if state.volumes == ["a"]));
     })
     .await;
+}
+
+/// A reader that was told one value, and a bare client of the value's owner.
+async fn told_one(server: &BusServer) -> (Bus, Hearing<Volumes>, async_nats::Client, Bus) {
+    let (mounter, lifecycle) = connect(server).await;
+    let mut hearing = lifecycle.hear::<Volumes>().await.unwrap();
+    mounter.say(&volumes("u-1", 1)).await;
+    expect(&mut hearing, &["+u-1=1"]).await;
+    (lifecycle, hearing, server.client(Owner::VolumeMounter).await, mounter)
+}
+
+async fn publish(client: &async_nats::Client, pod: &str, message: &str, body: &str) {
+    let mut headers = async_nats::HeaderMap::new();
+    for (name, value) in [("message", message), ("incarnation", "1"), ("revision", "1000000")] {
+        headers.insert(name, value);
+    }
+    let subject = format!("node.node-1.volume-mounter.state.volumes.{pod}");
+    client.publish_with_headers(subject, headers, body.to_owned().into()).await.unwrap();
+}
+
+#[actix::test]
+async fn what_only_a_newer_executable_can_read_leaves_the_last_value_and_is_told() {
+    let Some(server) = BusServer::start() else { return };
+    let (lifecycle, mut hearing, client, mounter) = told_one(&server).await;
+
+    publish(&client, "u-1", "volumes/2", r#"{"quite":"different"}"#).await;
+
+    let newer = timeout(DEADLINE, lifecycle.newer()).await.unwrap();
+    assert_eq!(newer, "volumes: it is of version 2, newer than this executable's 1");
+    mounter.say(&volumes("u-2", 1)).await;
+    expect(&mut hearing, &["+u-2=1"]).await;
+}
+
+#[actix::test]
+async fn what_is_not_what_its_subject_promises_is_passed_over() {
+    let Some(server) = BusServer::start() else { return };
+    let (_lifecycle, mut hearing, client, mounter) = told_one(&server).await;
+    let about_another = serde_json::to_string(&volumes("u-9", 1)).unwrap();
+
+    publish(&client, "u-1", "volumes/1", &about_another).await;
+    publish(&client, "u-1", "runtime-pod/1", &about_another).await;
+    publish(&client, "u-1", "volumes/1", "no JSON").await;
+    client.publish("node.node-1.volume-mounter.state.volumes.u-1", "bare".into()).await.unwrap();
+    client.publish("node.node-1.volume-mounter.state.volumes.u$1", "bare".into()).await.unwrap();
+    client.flush().await.unwrap();
+
+    mounter.say(&volumes("u-2", 1)).await;
+    expect(&mut hearing, &["+u-2=1"]).await;
+}
+
+#[actix::test]
+async fn a_reader_that_takes_its_time_misses_nothing_through_a_restart() {
+    for program in BusServer::programs() {
+        let mut server = BusServer::of(&program);
+        let (mounter, lifecycle) = connect(&server).await;
+        let mut hearing = lifecycle.hear::<Volumes>().await.unwrap();
+        let pods = 2000;
+        for pod in 0..pods {
+            mounter.say(&volumes(&format!("u-{pod}"), 1)).await;
+        }
+        mounter.flush(DEADLINE).await;
+        next(&mut hearing).await;
+
+        server.start_again();
+        mounter.complete::<Volumes>().await;
+
+        let mut heard = 1;
+        while next(&mut hearing).await != "!" {
+            heard += 1;
+        }
+        assert_eq!(heard, pods);
+    }
+}
+
+#[actix::test]
+async fn a_great_value_is_said_and_one_too_great_harms_no_other() {
+    let Some(server) = BusServer::start() else { return };
+    let (mounter, lifecycle) = connect(&server).await;
+    let mut hearing = lifecycle.hear::<Volumes>().await.unwrap();
+    let sized = |pod: &str, bytes| Volumes { pod_dir: "x".repeat(bytes), ..volumes(pod, 1) };
+
+    mounter.say(&sized("great", 3 << 20)).await;
+    mounter.say(&sized("too-great", 5 << 20)).await;
+    mounter.say(&volumes("small", 1)).await;
+
+    expect(&mut hearing, &["+great=1", "+small=1"]).await;
+}
+
+#[actix::test]
+async fn without_a_bus_nothing_is_asked_or_heard_and_saying_costs_nothing() {
+    let node = "node-1".parse().unwrap();
+    let bus = Bus::connect(node, Owner::VolumeMounter, Incarnation(1), None).await.unwrap();
+
+    bus.say(&volumes("u-1", 1)).await;
+    bus.flush(DEADLINE).await;
+
+    assert!(!bus.is_connected());
+    let mut hearing = bus.hear::<messages::status_reporter::Node>().await.unwrap();
+    tokio::select! {
+        heard = hearing.next() => panic!("{heard:?}"),
+        () = tokio::task::yield_now() => {}
+    }
 }

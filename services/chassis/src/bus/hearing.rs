@@ -20,6 +20,7 @@ use futures::{Stream, StreamExt};
 use messages::{Incarnation, Key, State, subject};
 use opentelemetry::Context as TraceContext;
 use std::{
+    collections::VecDeque,
     pin::Pin,
     task::{Context as TaskContext, Poll},
     time::Duration,
@@ -88,8 +89,8 @@ pub(super) fn follow<S: State>(bus: Bus, link: Option<Link>, address: Address) -
         match link {
             Some(link) => {
                 let context = jetstream::new(link.client.clone());
-                let ledger = Ledger::default();
-                Follower { bus, link, context, address, ledger, out }.run().await;
+                let (ledger, news) = (Ledger::default(), VecDeque::new());
+                Follower { bus, link, context, address, ledger, news, out }.run().await;
             }
             None => out.closed().await,
         }
@@ -103,6 +104,9 @@ struct Follower<S> {
     context: Context,
     address: Address,
     ledger: Ledger,
+    /// News that the ledger knows of and the reader does not yet. Kept here, so that a reading may be
+    /// given up at any moment.
+    news: VecDeque<Heard<S>>,
     out: mpsc::Sender<Heard<S>>,
 }
 
@@ -139,67 +143,85 @@ impl<S: State> Follower<S> {
     async fn read(&mut self, connection: u64) -> Ended {
         let link = self.link.clone();
         let out = self.out.clone();
-        let reading = async {
-            let (mut messages, end) = match open(&self.context, &self.address).await {
-                Ok(opened) => opened,
-                Err(why) => return why,
-            };
-            self.ledger.begin(end == 0);
-            loop {
-                match messages.next().await {
-                    Some(Ok(message)) => self.take(&message, end).await,
-                    Some(Err(why)) => return why.into(),
-                    None => return "the reading ended".into(),
-                }
-            }
-        };
         // Giving up a reading loses nothing: the next one begins with the last values, and the ledger
         // knows which of them are news.
         tokio::select! {
             biased;
             () = out.closed() => Ended::Unheard,
             _ = link.made_after(connection) => Ended::Reconnected,
-            why = reading => Ended::Lost(why),
+            why = self.read_on() => Ended::Lost(why),
         }
     }
 
-    async fn take(&mut self, message: &Message, end: u64) {
-        let settled = self.on_message(message).await;
-        self.tell(settled).await;
-        let last = message.info().is_ok_and(|info| info.pending == 0 || info.stream_sequence >= end);
-        if last {
+    /// Reads until that is no longer possible, and returns why.
+    async fn read_on(&mut self) -> Failure {
+        let (mut messages, end) = match open(&self.context, &self.address).await {
+            Ok(opened) => opened,
+            Err(why) => return why,
+        };
+        self.ledger.begin(end == 0);
+        loop {
+            self.hand_on().await;
+            match messages.next().await {
+                Some(Ok(message)) => self.take(&message, end),
+                Some(Err(why)) => return why.into(),
+                None => return "the reading ended".into(),
+            }
+        }
+    }
+
+    /// Gives the news to the reader, waiting for it to take them. Cancel-safe.
+    async fn hand_on(&mut self) {
+        while !self.news.is_empty() {
+            // When nobody takes it, the reading is about to be given up.
+            let Ok(place) = self.out.reserve().await else { return };
+            if let Some(news) = self.news.pop_front() {
+                place.send(news);
+            }
+        }
+    }
+
+    fn take(&mut self, message: &Message, end: u64) {
+        let settled = self.on_message(message);
+        self.note(settled);
+        if message.info().is_ok_and(|info| info.pending == 0 || info.stream_sequence >= end) {
             let settled = self.ledger.catch_up();
-            self.tell(settled).await;
+            self.note(settled);
         }
     }
 
-    /// Notes one message in the ledger and hands on what is news. What is not what its subject
-    /// promises is passed over, and the last value stays.
-    async fn on_message(&mut self, message: &Message) -> Settled {
+    fn note(&mut self, settled: Settled) {
+        self.news.extend(settled.gone.into_iter().map(|key| Heard::Gone { key }));
+        self.news.extend(settled.complete.then_some(Heard::Complete));
+    }
+
+    /// Notes one message in the ledger, and what is news in it. What is not what its subject promises
+    /// is passed over, and the last value stays.
+    fn on_message(&mut self, message: &Message) -> Settled {
         let received = Received(message.headers.as_ref());
         let (Some(stamp), Some(parsed)) = (received.stamp(), subject::parse(&message.subject)) else {
-            return self.pass_over(&message.subject, "it bears no stamp");
+            return pass_over(&message.subject, "it bears no stamp");
         };
         let check = received.check::<S>();
+        if matches!(check, Err(Misfit::Untyped | Misfit::OtherType { .. })) {
+            return pass_over(&message.subject, "it is of another type");
+        }
         match parsed.key {
-            _ if matches!(check, Err(Misfit::Untyped | Misfit::OtherType { .. })) => {
-                return self.pass_over(&message.subject, "it is of another type");
-            }
             None => return self.ledger.complete(stamp),
             Some(key) if received.is_tombstone() => {
                 if self.ledger.tombstone(&key, stamp) {
-                    self.hand_on(Heard::Gone { key }).await;
+                    self.news.push_back(Heard::Gone { key });
                 }
             }
             Some(key) => match self.decode(check, &key, &message.payload) {
                 Ok(state) if self.ledger.value(&key, stamp) => {
                     let (revision, incarnation) = (stamp.revision, stamp.incarnation);
                     let context = received.context();
-                    self.hand_on(Heard::Value { state, revision, incarnation, context }).await;
+                    self.news.push_back(Heard::Value { state, revision, incarnation, context });
                 }
                 Ok(_) => {}
                 Err(Unreadable::Forged) => {
-                    return self.pass_over(&message.subject, "its body is about something else");
+                    return pass_over(&message.subject, "its body is about something else");
                 }
                 // Its owner did say something about the key, so that it is not gone.
                 Err(Unreadable::Foreign) => {
@@ -222,25 +244,11 @@ impl<S: State> Follower<S> {
         })?;
         if state.key() == *key { Ok(state) } else { Err(Unreadable::Forged) }
     }
+}
 
-    fn pass_over(&self, subject: &str, why: &str) -> Settled {
-        warn!(subject, why, "a message was passed over");
-        Settled::default()
-    }
-
-    async fn tell(&self, settled: Settled) {
-        for key in settled.gone {
-            self.hand_on(Heard::Gone { key }).await;
-        }
-        if settled.complete {
-            self.hand_on(Heard::Complete).await;
-        }
-    }
-
-    async fn hand_on(&self, heard: Heard<S>) {
-        // When nobody takes it, the reading is about to be given up.
-        let _ = self.out.send(heard).await;
-    }
+fn pass_over(subject: &str, why: &str) -> Settled {
+    warn!(subject, why, "a message was passed over");
+    Settled::default()
 }
 
 /// Why a body was not read.

@@ -30,7 +30,8 @@ pub(super) fn layer<S>(lines: Lines) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
-    let layer = fmt::layer().with_writer(stderr);
+    // A supervisor that is gone reads no complaint about that either; printing it would panic.
+    let layer = fmt::layer().with_writer(stderr).log_internal_errors(false);
     match lines {
         Lines::Text => layer.with_ansi(stderr().is_terminal()).compact().boxed(),
         Lines::Json => layer.json().with_file(true).with_line_number(true).with_span_list(false).boxed(),
