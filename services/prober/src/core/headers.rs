@@ -50,6 +50,12 @@ mod tests {
     type Pairs = &'static [(&'static str, &'static str)];
 
     #[test]
+    fn the_agents_version_is_the_nodes() {
+        let version = USER_AGENT.strip_prefix("kube-probe/").unwrap();
+        assert!(chassis::config::KUBELET_VERSION.starts_with(&format!("v{version}.")));
+    }
+
+    #[test]
     fn defaults_are_filled_in_and_can_be_taken_out() {
         let cases: &[(&str, Pairs, Option<&str>, Pairs)] = &[
             ("nothing given", &[], None, &[AGENT, ACCEPT]),

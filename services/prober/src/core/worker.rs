@@ -203,11 +203,13 @@ impl Worker {
         self.kind == ProbeKind::Readiness && self.finding() != Some(Finding::Success)
     }
 
+    /// What is down is not ready. Nothing is said of its liveness: it may yet come up (while its
+    /// postStart hook runs it does not count as running), and must not be killed then.
     fn settle_without_probing(&mut self) -> Vec<Effect> {
-        let has_ended = !self.view.running && self.view.started_at != 0;
+        let is_down = !self.view.running && self.view.started_at != 0;
         if self.is_over() {
             self.settle(Finding::Success, String::new())
-        } else if has_ended {
+        } else if is_down && self.kind == ProbeKind::Readiness {
             self.settle(Finding::Failure, String::new())
         } else {
             vec![]

@@ -169,6 +169,22 @@ fn a_container_that_ended_is_not_ready_any_more() {
 }
 
 #[test]
+fn a_container_that_is_down_is_not_said_to_be_dead() {
+    for kind in [ProbeKind::Liveness, ProbeKind::Startup] {
+        let started = kind == ProbeKind::Liveness;
+        let hook_runs = View { running: false, started, ..running("c1") };
+        let mut worker = worker(kind, timing());
+        assert_eq!(worker.step(at(1), Fact::Seen(hook_runs.clone())), [], "{kind}");
+        let up = View { running: true, ..hook_runs };
+        assert_eq!(
+            worker.step(at(3), Fact::Seen(up)),
+            [probe("c1")],
+            "{kind}: probed once its hook has ended"
+        );
+    }
+}
+
+#[test]
 fn the_initial_delay_counts_from_the_containers_start() {
     let delayed = Timing { initial_delay: Duration::from_secs(30), ..timing() };
     let started = |seconds: i64| View { started_at: BEGAN + seconds * SECOND as i64, ..running("c1") };
