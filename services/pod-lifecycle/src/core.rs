@@ -1,8 +1,8 @@
 //! The rules: facts in, effects out. No IO, no clock, nothing asynchronous.
 //!
 //! Two machines stand on top. [`life::Life`] is one pod's way from acceptance to nothing left;
-//! `roster` (the node's) merges the sources, admits, and begins and ends lives. Below them every
-//! idea has a file:
+//! [`roster::Roster`] merges the sources, admits ([`admission`], with what [`resources`] add up to),
+//! and begins and ends lives. Below them every idea has a file:
 //!
 //! - what is known: [`situation`], seen through [`runtime`] and [`spec`];
 //! - what to do: [`plan`], made of [`sandbox`], [`init`], [`regular`], [`image`] and [`halt`], with
@@ -29,6 +29,7 @@ pub mod qos;
 pub mod regular;
 pub mod resources;
 pub mod restart;
+pub mod roster;
 pub mod runtime;
 pub mod sandbox;
 pub mod situation;
