@@ -14,14 +14,32 @@ const ROOT: &str = "/sys/fs/cgroup";
 /// Makes the ground's cgroup and returns its path as the kubelet's `cgroupRoot` names it.
 pub fn make(ground: &Ground, node: &str) -> Result<String> {
     let name = format!("/{}/{node}", ground.label());
+    make_below(&name, "")?;
+    Ok(name)
+}
+
+/// Makes the cgroup `<parent>/<name>` in every hierarchy.
+pub fn make_below(parent: &str, name: &str) -> Result<()> {
+    let path = format!("{}/{name}", parent.trim_start_matches('/'));
     for hierarchy in hierarchies()? {
-        let folder = hierarchy.join(&name[1..]);
+        let folder = hierarchy.join(&path);
         fs::create_dir_all(&folder).with_context(|| format!("making the cgroup {}", folder.display()))?;
         if hierarchy.ends_with("cpuset") {
-            inherit_cpuset(&hierarchy, &name[1..])?;
+            inherit_cpuset(&hierarchy, &path)?;
         }
     }
-    Ok(name)
+    Ok(())
+}
+
+/// Removes a cgroup that has no processes and no cgroups below it from every hierarchy.
+pub fn remove(name: &str) -> Result<()> {
+    for hierarchy in hierarchies()? {
+        let folder = hierarchy.join(name.trim_start_matches('/'));
+        if folder.exists() {
+            fs::remove_dir(&folder).with_context(|| format!("removing the cgroup {}", folder.display()))?;
+        }
+    }
+    Ok(())
 }
 
 /// Every cgroup below `name` in any hierarchy, without `name` itself: what a node holds, or has left behind.

@@ -1,12 +1,14 @@
 //! A containerd of a node's own: folders, socket and CNI network belong to the ground, so that it touches no other
 //! containerd of the machine. Both generations that the node is tested with are started the same way.
 
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::str::FromStr;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, bail};
 use serde_json::json;
 
 use crate::ground::Ground;
@@ -16,7 +18,7 @@ use crate::process::{Process, output};
 
 /// The image that sandboxes run, in every archive list under this name.
 pub const PAUSE: &str = "registry.k8s.io/pause:3.10";
-/// A busybox with every applet and a static bash as `sh`.
+/// A busybox with every applet.
 pub const BUSYBOX: &str = "docker.io/library/busybox:1.36";
 
 /// How long containerd may take to answer on its socket.
@@ -36,6 +38,27 @@ impl Version {
         match self {
             Version::V1_6 => parts::installed(name),
             Version::V2_4 => parts::built(name),
+        }
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Version::V1_6 => "1.6",
+            Version::V2_4 => "2.4",
+        })
+    }
+}
+
+impl FromStr for Version {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "1.6" => Ok(Version::V1_6),
+            "2.4" => Ok(Version::V2_4),
+            _ => bail!("there is 1.6 and 2.4"),
         }
     }
 }
@@ -115,6 +138,16 @@ impl Containerd {
     pub fn running(&self) -> Result<Vec<String>> {
         let list = self.ctr(&["tasks", "list", "--quiet"])?;
         Ok(list.lines().map(str::to_owned).collect())
+    }
+
+    /// The process of a running container.
+    pub fn pid_of(&self, container: &str) -> Result<i32> {
+        let list = self.ctr(&["tasks", "list"])?;
+        let line = list.lines().find(|line| line.starts_with(container));
+        let pid = line
+            .and_then(|line| line.split_whitespace().nth(1))
+            .with_context(|| format!("the runtime has no running container {container}"))?;
+        pid.parse().with_context(|| format!("ctr says that {container} is process {pid}"))
     }
 
     fn ctr_command(&self) -> Result<Command> {

@@ -1,14 +1,17 @@
 //! A kubelet, stock or ours: the same command line, the same files. That both carry the same scenarios is what a
 //! takeover stands on, so nothing here but the executable may depend on which of the two it is.
 
+use std::fmt;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::str::FromStr;
 
-use anyhow::Result;
+use anyhow::{Error, Result, bail};
 use serde_json::{Value, json};
 
+use crate::dns;
 use crate::ground::Ground;
 use crate::identity::{Authority, Identity};
 use crate::netns::{self, Netns};
@@ -21,6 +24,27 @@ pub enum Flavour {
     Stock,
     /// `bulkhead`, called by the name `kubelet`.
     Ours,
+}
+
+impl fmt::Display for Flavour {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Flavour::Stock => "stock",
+            Flavour::Ours => "ours",
+        })
+    }
+}
+
+impl FromStr for Flavour {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "stock" => Ok(Flavour::Stock),
+            "ours" => Ok(Flavour::Ours),
+            _ => bail!("there is stock and ours"),
+        }
+    }
 }
 
 /// All that a kubelet is told.
@@ -49,6 +73,15 @@ impl Flavour {
             command.arg("--kubeconfig").arg(kubeconfig);
         }
         Ok(command)
+    }
+
+    /// What keeps this kubelet from being started here, if anything: it is not built.
+    pub fn lacking(self) -> Option<String> {
+        let program = match self {
+            Flavour::Stock => parts::built("kubelet"),
+            Flavour::Ours => parts::bulkhead(),
+        };
+        program.err().map(|error| error.to_string())
     }
 
     fn executable(self, ground: &Ground) -> Result<PathBuf> {
@@ -104,7 +137,7 @@ pub fn configuration(
         "authorization": { "mode": "AlwaysAllow" },
         "cgroupDriver": "cgroupfs",
         "cgroupRoot": places.cgroup,
-        "clusterDNS": ["10.96.0.10"],
+        "clusterDNS": [dns::SERVICE],
         "clusterDomain": "cluster.local",
         "containerRuntimeEndpoint": places.endpoint,
         "evictionHard": { "memory.available": "0%", "nodefs.available": "0%", "imagefs.available": "0%" },

@@ -5,8 +5,8 @@
 //!
 //! ```text
 //!   network namespace "control-plane"            network namespace "node-<n>"
-//!   etcd, kube-apiserver, controller-manager,    containerd with its CNI network, the kubelet (stock or ours),
-//!   scheduler, registry                          nats-server
+//!   etcd, kube-apiserver, controller-manager,    containerd with its CNI network, the kubelet (stock or ours)
+//!   scheduler, registry, CoreDNS                 and its nats-server, kube-proxy
 //!          bridge lan 10.77.0.1 ───────────────── eth0 10.77.0.<10+n>, pods 10.88.<n>.0/24
 //! ```
 //!
@@ -17,11 +17,14 @@
 //! The programs come from [`parts`]: Debian's packages (`tests/tools/install`) and what `tests/tools/build` built.
 //! Everything here blocks, and is meant for tests and for the `playground` binary only.
 
+pub mod api;
 pub mod cgroups;
 pub mod containerd;
 pub mod control_plane;
+pub mod dns;
 pub mod ground;
 pub mod identity;
+pub mod kube_proxy;
 pub mod kubectl;
 pub mod kubelet;
 pub mod nats;
@@ -29,5 +32,7 @@ pub mod netns;
 pub mod node;
 pub mod parts;
 pub mod process;
+pub mod processes;
+pub mod recorder;
 pub mod registry;
 pub mod wait;

@@ -8,7 +8,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use anyhow::{Context, Result, anyhow};
 use nix::sched::{CloneFlags, setns};
@@ -18,6 +18,9 @@ use crate::process::output;
 
 /// The control plane's address on the bridge, and every node's default gateway.
 pub const CONTROL_PLANE: &str = "10.77.0.1";
+
+/// All nodes' pods; each node has a [`pod_network`] of it.
+pub const PODS: &str = "10.88.0.0/16";
 
 /// A network namespace with a working loopback device.
 #[derive(Clone)]
@@ -60,14 +63,22 @@ impl Netns {
 
     /// Runs `work` in a thread that is in the namespace: what it connects to or listens on is there.
     pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T> {
-        let namespace = File::open(&self.file)?;
         thread::scope(|scope| {
-            let inside = scope.spawn(move || {
-                setns(&namespace, CloneFlags::CLONE_NEWNET).context("entering a network namespace")?;
-                Ok(work())
-            });
+            let inside = scope.spawn(move || self.enter().map(|()| work()));
             inside.join().map_err(|_| anyhow!("the work in {} panicked", self.file.display()))?
         })
+    }
+
+    /// Starts `work` in a thread of its own that is in the namespace.
+    pub fn spawn(&self, work: impl FnOnce() + Send + 'static) -> JoinHandle<Result<()>> {
+        let netns = self.clone();
+        thread::spawn(move || netns.enter().map(|()| work()))
+    }
+
+    /// Moves the calling thread, and it alone, into the namespace.
+    fn enter(&self) -> Result<()> {
+        let namespace = File::open(&self.file)?;
+        setns(&namespace, CloneFlags::CLONE_NEWNET).context("entering a network namespace")
     }
 }
 

@@ -75,6 +75,12 @@ impl Process {
         wait::until(&what, LEAVING, || self.child.try_wait()?.ok_or_else(|| anyhow!("it is still there")))
     }
 
+    /// Waits until the program ends by itself; its exit status is for the caller to judge.
+    pub fn finish(&mut self, patience: Duration) -> Result<ExitStatus> {
+        let what = format!("the end of {}", self.name);
+        wait::until(&what, patience, || self.child.try_wait()?.ok_or_else(|| anyhow!("{}", self.tail())))
+    }
+
     /// Kills the program as `kill -9` does and waits until it is gone.
     pub fn kill(&mut self) -> Result<()> {
         self.child.kill()?;

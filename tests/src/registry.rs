@@ -48,7 +48,12 @@ impl Registry {
 
     /// Tells a containerd where the images of [`HOST`] are. It reads this at every pull.
     pub fn mirror(containerd: &Containerd) -> Result<()> {
-        let folder = containerd.registries().join(HOST);
+        Self::stand_in_for(HOST, containerd)
+    }
+
+    /// Lets a containerd pull from here what names the registry `host`.
+    pub fn stand_in_for(host: &str, containerd: &Containerd) -> Result<()> {
+        let folder = containerd.registries().join(host);
         fs::create_dir_all(&folder)?;
         let server = format!("http://{CONTROL_PLANE}:{PORT}");
         let hosts = format!(

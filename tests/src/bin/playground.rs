@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::thread;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Parser;
 use tests::containerd::{Containerd, Version};
 use tests::control_plane::ControlPlane;
@@ -19,30 +19,14 @@ use tests::node::Node;
 #[derive(Parser)]
 struct Arguments {
     /// Which containerd: 1.6 (Debian's) or 2.4
-    #[arg(long, default_value = "2.4", value_parser = version)]
+    #[arg(long, default_value = "2.4")]
     containerd: Version,
     /// Raise etcd, kube-apiserver, kube-controller-manager and kube-scheduler besides
     #[arg(long)]
     control_plane: bool,
     /// Start a kubelet too: stock or ours
-    #[arg(long, requires = "control_plane", value_parser = flavour)]
+    #[arg(long, requires = "control_plane")]
     kubelet: Option<Flavour>,
-}
-
-fn version(text: &str) -> Result<Version> {
-    match text {
-        "1.6" => Ok(Version::V1_6),
-        "2.4" => Ok(Version::V2_4),
-        _ => bail!("there is 1.6 and 2.4"),
-    }
-}
-
-fn flavour(text: &str) -> Result<Flavour> {
-    match text {
-        "stock" => Ok(Flavour::Stock),
-        "ours" => Ok(Flavour::Ours),
-        _ => bail!("there is stock and ours"),
-    }
 }
 
 fn main() -> Result<()> {
