@@ -2,7 +2,11 @@
 
 use crate::{Bus, clock};
 use messages::{Incarnation, Owner, health::Health};
-use std::{fs, io, path::{Path, PathBuf}, time::Duration};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 use tokio::{sync::watch, time::timeout};
 use tracing::debug;
 

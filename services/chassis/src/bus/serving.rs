@@ -12,7 +12,7 @@ use crate::{clock, error, telemetry};
 use async_nats::{Client, Message as Raw, Subject, Subscriber};
 use bytes::Bytes;
 use futures::StreamExt;
-use messages::{BootTime, Command, Owner, Refusal, subject};
+use messages::{BootTime, Command, Owner, Refusal, Token, subject};
 use std::{
     rc::Rc,
     sync::{Arc, PoisonError},
@@ -177,10 +177,11 @@ fn pass<C: Command>(fence: &mut Fence, command: &C) -> Result<(), Refusal> {
 fn span<C: Command>(command: &C, caller: Owner, received: Received<'_>) -> Span {
     let name = C::NAME.replace('-', " ");
     let key = command.key();
+    let pod = key.tokens().first().map(Token::as_str);
     if telemetry::traceparent(&received.context()).is_some() {
-        info_span!("command", otel.name = name, otel.kind = "server", bulkhead.caller = %caller, k8s.pod.uid = %key)
+        info_span!("command", otel.name = name, otel.kind = "server", bulkhead.caller = %caller, k8s.pod.uid = pod)
     } else {
-        debug_span!("command", otel.name = name, bulkhead.caller = %caller, k8s.pod.uid = %key)
+        debug_span!("command", otel.name = name, bulkhead.caller = %caller, k8s.pod.uid = pod)
     }
 }
 
