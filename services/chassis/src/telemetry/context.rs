@@ -13,9 +13,12 @@ use tracing_opentelemetry::{OpenTelemetrySpanExt, SetParentError};
 /// The header of W3C Trace Context.
 const TRACEPARENT: &str = "traceparent";
 
-/// The context of the span that is entered now; empty outside of spans.
+/// The context of the span that is entered now. Outside of spans, the context that a future was given
+/// with `opentelemetry::context::FutureExt` (work that belongs to a trace and is no row of it); else
+/// empty.
 pub fn context_of_current() -> Context {
-    Span::current().context()
+    let of_span = Span::current().context();
+    if of_span.span().span_context().is_valid() { of_span } else { Context::current() }
 }
 
 /// A context as the text of a `traceparent` header; none for an empty context.
@@ -59,6 +62,16 @@ mod tests {
         let context = context_from(Some(header));
         assert!(context.span().span_context().is_remote());
         assert_eq!(traceparent(&context).as_deref(), Some(header));
+    }
+
+    #[test]
+    fn a_context_that_was_attached_counts_outside_of_spans() {
+        let header = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        assert_eq!(traceparent(&context_of_current()), None);
+        let attached = context_from(Some(header)).attach();
+        assert_eq!(traceparent(&context_of_current()).as_deref(), Some(header));
+        drop(attached);
+        assert_eq!(traceparent(&context_of_current()), None);
     }
 
     #[test]
