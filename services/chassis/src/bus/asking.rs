@@ -22,7 +22,7 @@ pub(super) async fn ask<C: Command>(
     let span = Span::current();
     span.set_attribute(telemetry::keys::PATIENCE, i64::try_from(patience.as_millis()).unwrap_or(i64::MAX));
     let sent = clock::now_boot();
-    let traceparent = telemetry::traceparent(&span.context());
+    let traceparent = telemetry::traceparent(&telemetry::context_of_current());
     let headers =
         headers::command::<C>(sent, sent.after(patience), command.decision(), traceparent.as_deref());
     let request = Request::new().headers(headers).payload(Bytes::from(body)).timeout(Some(patience));
