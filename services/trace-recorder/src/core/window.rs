@@ -39,7 +39,6 @@ impl Window {
     }
 
     /// How far into the window a moment lies: 0 at its beginning, 1 at its end, never beyond.
-    #[expect(clippy::cast_precision_loss, reason = "a drawing is coarser than 52 bits")]
     pub fn part(self, moment: u64) -> f64 {
         let into = moment.clamp(self.begin, self.end) - self.begin;
         into as f64 / (self.end - self.begin) as f64

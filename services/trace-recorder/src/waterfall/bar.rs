@@ -26,12 +26,6 @@ pub(super) struct Stretch {
 
 impl Stretch {
     /// Where `begin` to `end` lies on a line of `cells` columns that shows `window`.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        clippy::cast_precision_loss,
-        reason = "a part of 0 to 1 of a few hundred columns"
-    )]
     pub(super) fn of(begin: u64, end: u64, window: Window, cells: usize) -> Self {
         let halves = cells * 2;
         let place = |moment| (window.part(moment) * halves as f64).round() as usize;

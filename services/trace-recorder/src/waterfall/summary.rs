@@ -31,11 +31,6 @@ pub(super) fn render(account: &Account, paint: Paint) -> String {
     text
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a part of 0 to 1 of forty columns"
-)]
 fn line(name: &str, time: Duration, part: f64, (style, paint): (Style, Paint)) -> String {
     let bar = "█".repeat((part * f64::from(BAR)).round() as usize);
     let figures = format!("{:>8} {:>4.0} %", scale::duration(time), part * 100.0);

@@ -1,0 +1,143 @@
+//! Log files from cri-bridge, at its socket `logs.sock` (`services/cri-bridge/README.md`): this process may not
+//! read the folder of the logs, so it is given open descriptors, and is told when they grow or are replaced.
+
+use crate::{
+    core::directory::LogTarget,
+    ports::{Change, Changes, Logs, NoLog, OpenLog},
+};
+use futures::{FutureExt, future::BoxFuture};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+use serde::Deserialize;
+use serde_json::json;
+use std::{
+    collections::VecDeque,
+    fs::File,
+    io::{self, IoSliceMut},
+    mem::MaybeUninit,
+    path::PathBuf,
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncWriteExt, Interest},
+    net::UnixStream,
+    time::timeout,
+};
+
+/// How long cri-bridge may take to open a log.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The longest line it may say.
+const LONGEST: usize = 64 << 10;
+/// The most descriptors it may send at once: `containerLogMaxFiles` and some.
+const MOST: usize = 32;
+
+/// The socket.
+#[derive(Debug, Clone)]
+pub(crate) struct LogSocket(pub(crate) PathBuf);
+
+#[derive(Deserialize)]
+struct Named {
+    gzip: bool,
+}
+
+/// What cri-bridge says, one per line.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Said {
+    Error { error: String },
+    Notice { notice: String },
+    Opened { files: Vec<Named>, running: bool },
+}
+
+impl Logs for LogSocket {
+    fn open(&self, target: LogTarget) -> BoxFuture<'static, Result<OpenLog, NoLog>> {
+        let path = self.0.clone();
+        async move {
+            match timeout(PATIENCE, open(path, target)).await {
+                Ok(opened) => opened,
+                Err(_) => Err(NoLog::Away(io::ErrorKind::TimedOut.into())),
+            }
+        }
+        .boxed()
+    }
+}
+
+async fn open(path: PathBuf, target: LogTarget) -> Result<OpenLog, NoLog> {
+    let mut stream = UnixStream::connect(path).await.map_err(NoLog::Away)?;
+    let request = json!({"pod": target.pod, "container": target.container, "instance": target.instance});
+    stream.write_all(format!("{request}\n").as_bytes()).await.map_err(NoLog::Away)?;
+    let mut conversation = Conversation { stream, begun: Vec::new(), files: VecDeque::new() };
+    match conversation.line().await.map_err(NoLog::Away)? {
+        Some(Said::Opened { files, running }) => {
+            let opened: Vec<(File, Named)> = conversation.files.drain(..).zip(files).collect();
+            let plain = opened.into_iter().filter(|(_, named)| !named.gzip).map(|(file, _)| file).collect();
+            Ok(OpenLog { files: plain, is_growing: running, changes: Box::new(conversation) })
+        }
+        Some(Said::Error { error }) => Err(NoLog::Refused(error)),
+        Some(Said::Notice { .. }) | None => Err(NoLog::Unreadable),
+    }
+}
+
+/// A connection, what was read of its next line, and descriptors that were not handed on yet.
+#[derive(Debug)]
+struct Conversation {
+    stream: UnixStream,
+    begun: Vec<u8>,
+    files: VecDeque<File>,
+}
+
+impl Changes for Conversation {
+    fn next(&mut self) -> BoxFuture<'_, Change> {
+        async move {
+            loop {
+                // Cancel-safe: whatever was read is kept.
+                let Ok(Some(Said::Notice { notice })) = self.line().await else { return Change::Lost };
+                match (notice.as_str(), self.files.pop_front()) {
+                    ("grown", _) => return Change::Grown,
+                    ("ended", _) => return Change::Ended,
+                    ("rotated", Some(file)) => return Change::Rotated(file),
+                    // What is not known yet means nothing to us.
+                    _ => {}
+                }
+            }
+        }
+        .boxed()
+    }
+}
+
+impl Conversation {
+    /// The next line; `None` for one that cannot be read, and at the end.
+    async fn line(&mut self) -> io::Result<Option<Said>> {
+        loop {
+            if let Some(end) = self.begun.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.begun.drain(..=end).collect();
+                return Ok(serde_json::from_slice(&line).ok());
+            }
+            if self.begun.len() > LONGEST || !self.read().await? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Reads some bytes, and the descriptors that come with them; false at the end.
+    async fn read(&mut self) -> io::Result<bool> {
+        let stream = &self.stream;
+        let (bytes, files) = stream.async_io(Interest::READABLE, || receive(stream)).await?;
+        self.begun.extend_from_slice(&bytes);
+        self.files.extend(files);
+        Ok(!bytes.is_empty())
+    }
+}
+
+fn receive(stream: &UnixStream) -> io::Result<(Vec<u8>, Vec<File>)> {
+    let mut bytes = vec![0; 4096];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let received =
+        recvmsg(stream, &mut [IoSliceMut::new(&mut bytes)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
+    bytes.truncate(received.bytes);
+    let rights = control.drain().filter_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(descriptors) => Some(descriptors),
+        _ => None,
+    });
+    Ok((bytes, rights.flatten().map(File::from).collect()))
+}
