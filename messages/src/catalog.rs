@@ -129,7 +129,7 @@ pub const API_RULES: &[ApiRule] = &[
     rule(StatusReporter, "", "nodes", &["get", "list", "watch", "create", "patch"]),
     rule(StatusReporter, "", "nodes/status", &["patch"]),
     rule(StatusReporter, "coordination.k8s.io", "leases", &["get", "create", "update", "patch"]),
-    rule(StatusReporter, "", "pods", &["get", "create", "delete"]),
+    rule(StatusReporter, "", "pods", &["get", "list", "watch", "create", "delete"]),
     rule(StatusReporter, "", "pods/status", &["patch"]),
     rule(StatusReporter, "", "events", &["create", "patch"]),
     rule(ProxyProgrammer, "", "services", READ),

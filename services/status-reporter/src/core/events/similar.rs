@@ -1,0 +1,96 @@
+//! What is too much: many messages of one kind become one event, and an object that has too many events
+//! is heard only now and then.
+
+use crate::core::recent::Recent;
+use messages::{
+    BootTime,
+    status_reporter::{About, RecordEvent, Severity},
+};
+use std::{collections::HashSet, time::Duration};
+
+/// Objects and kinds of events remembered.
+const REMEMBERED: usize = 1024;
+/// Different messages of one kind within [`PERIOD`] that stay events of their own.
+const MESSAGES: usize = 10;
+const PERIOD: Duration = Duration::from_secs(600);
+/// What an event that stands for many begins with; people and tools look for it.
+const COMBINED: &str = "(combined from similar events): ";
+/// Events of one object at once, and how often one more.
+const AT_ONCE: f64 = 25.0;
+const ONE_MORE: Duration = Duration::from_secs(300);
+
+/// Kinds of events, by what their messages are about.
+#[derive(Debug)]
+pub(super) struct Similar {
+    kinds: Recent<(About, Severity, String), Kind>,
+}
+
+#[derive(Debug)]
+struct Kind {
+    messages: HashSet<String>,
+    last: BootTime,
+}
+
+impl Similar {
+    pub(super) fn new() -> Self {
+        Self { kinds: Recent::new(REMEMBERED) }
+    }
+
+    /// The event, or the one that stands for it and others that differ only in their messages, and
+    /// whether it is such.
+    pub(super) fn combine(&mut self, now: BootTime, mut event: RecordEvent) -> (RecordEvent, bool) {
+        let key = (event.about.clone(), event.severity, event.reason.clone());
+        let kind = self.kinds.get(&key, || Kind { messages: HashSet::new(), last: now });
+        if now.since(kind.last) > PERIOD {
+            kind.messages.clear();
+        }
+        kind.last = now;
+        if kind.messages.len() < MESSAGES || kind.messages.contains(&event.message) {
+            kind.messages.insert(event.message.clone());
+            return (event, false);
+        }
+        event.message.insert_str(0, COMBINED);
+        (event, true)
+    }
+}
+
+/// How much is heard of each object.
+#[derive(Debug)]
+pub(super) struct Spam {
+    objects: Recent<About, Bucket>,
+}
+
+#[derive(Debug)]
+struct Bucket {
+    tokens: f64,
+    filled_at: BootTime,
+}
+
+impl Spam {
+    pub(super) fn new() -> Self {
+        Self { objects: Recent::new(REMEMBERED) }
+    }
+
+    /// Whether one more event of an object is heard.
+    pub(super) fn allows(&mut self, now: BootTime, about: &About) -> bool {
+        let bucket = self.objects.get(&whole(about), || Bucket { tokens: AT_ONCE, filled_at: now });
+        let won = now.since(bucket.filled_at).as_secs_f64() / ONE_MORE.as_secs_f64();
+        bucket.tokens = (bucket.tokens + won).min(AT_ONCE);
+        bucket.filled_at = now;
+        let allows = bucket.tokens >= 1.0;
+        if allows {
+            bucket.tokens -= 1.0;
+        }
+        allows
+    }
+}
+
+/// A container's events count as its pod's.
+fn whole(about: &About) -> About {
+    match about.clone() {
+        About::Pod { pod, namespace, name, .. } => {
+            About::Pod { pod, namespace, name, field_path: String::new() }
+        }
+        About::Node => About::Node,
+    }
+}
