@@ -60,6 +60,9 @@ pub(crate) enum Command {
     /// Give up rights and become a process; the supervisor calls this.
     #[command(hide = true)]
     Enter(Enter),
+    /// Do one thing that may hang, and end; volume-mounter calls this.
+    #[command(hide = true)]
+    MountWorker,
     /// End the node's processes. Pods stay.
     Down(Down),
     /// Show the node's processes, what they wait for, and what is wrong.

@@ -45,6 +45,7 @@ fn main() -> ExitCode {
             Command::Up { arguments } => up::up(&arguments),
             Command::Run(run) => return run::run(&run),
             Command::Enter(enter) => enter::command(&enter),
+            Command::MountWorker => return volume_mounter::worker::main(),
             Command::Down(down) => down::down(&down),
             Command::Status(status) => status::status(&status),
             Command::Pods(pods) => pods::pods(&pods),
