@@ -2,6 +2,7 @@
 //! else than our supervisor starts the processes (`deploy/compose`).
 
 use crate::{
+    bus_server,
     kubelet::arguments::Arguments,
     prepare, settings,
     up::{self, Asked},
@@ -27,7 +28,7 @@ fn write(arguments: Arguments) -> anyhow::Result<ExitCode> {
         bail!("files for several users are root's to make; run it with: sudo");
     }
     prepare::folders(&config)?;
-    let bus = prepare::node(&mut config)?;
+    let bus = prepare::node(&mut config, bus_server::same_port)?;
     println!("{}\n{}", NodeConfig::path(&config.root_dir).display(), bus.display());
     Ok(ExitCode::SUCCESS)
 }

@@ -46,22 +46,30 @@ fn user(node: &NodeName, owner: Owner, keys: &Keys) -> Value {
     })
 }
 
-/// What the Go runtime is told: to collect early, and to do without a thread for each CPU.
-pub(crate) fn environment() -> [(&'static str, &'static str); 3] {
-    [("GOGC", "50"), ("GOMEMLIMIT", "128MiB"), ("GOMAXPROCS", "2")]
+/// What the Go runtime is told: to collect early, and earlier still when much is in use.
+pub(crate) fn environment() -> [(&'static str, &'static str); 2] {
+    [("GOGC", "50"), ("GOMEMLIMIT", "128MiB")]
 }
 
 /// The port of an earlier life if it is still free, so that nobody has to find out; else a free one.
 ///
 /// # Errors
 /// When the kernel gives none.
-pub(crate) fn choose_port(earlier: Option<u16>) -> io::Result<u16> {
+pub(crate) fn free_port(earlier: Option<u16>) -> io::Result<u16> {
     let free = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
     let listener = match earlier {
         Some(port) => free(port).or_else(|_| free(0)),
         None => free(0),
     };
     Ok(listener?.local_addr()?.port())
+}
+
+/// The port of an earlier life, which may be in use by a server of ours now; else a free one.
+///
+/// # Errors
+/// When the kernel gives none.
+pub(crate) fn same_port(earlier: Option<u16>) -> io::Result<u16> {
+    earlier.map_or_else(|| free_port(None), Ok)
 }
 
 /// The port in a URL of ours.
@@ -97,10 +105,11 @@ mod tests {
 
     #[test]
     fn a_port_is_kept_while_it_is_free() {
-        let port = choose_port(None).unwrap();
-        assert_eq!(choose_port(Some(port)).unwrap(), port);
+        let port = free_port(None).unwrap();
+        assert_eq!(free_port(Some(port)).unwrap(), port);
         let _taken = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
-        assert_ne!(choose_port(Some(port)).unwrap(), port);
+        assert_ne!(free_port(Some(port)).unwrap(), port);
+        assert_eq!(same_port(Some(port)).unwrap(), port);
         assert_eq!(port_of(&url(port)), Some(port));
     }
 }

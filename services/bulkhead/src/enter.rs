@@ -64,7 +64,8 @@ fn enter(process: Process, supervisor: u32, command: &[OsString]) -> Result<Infa
     give_up_rights(process.identity(), wanted).map_err(step("give up rights"))?;
     set_no_new_privs(true).map_err(step("rule out new rights"))?;
     set_parent_process_death_signal(Some(farewell(process))).map_err(step("ask for the farewell signal"))?;
-    if getppid().map(Pid::as_raw_pid) != i32::try_from(supervisor).ok() {
+    // In a container of its own a process has no parent that it could see: that is 0.
+    if getppid().map_or(0, Pid::as_raw_pid).cast_unsigned() != supervisor {
         return Err(NotEntered::Orphan);
     }
     let (program, arguments) = command.split_first().ok_or(NotEntered::Orphan)?;

@@ -4,8 +4,9 @@
 //! node is not begun while another kubelet holds the folder or the health port. The processes of an
 //! earlier supervisor that was killed are waited for; they leave by themselves.
 //!
-//! Whether the runtime holds sandboxes that nobody here knows is asked by pod-lifecycle before it
-//! touches any (`NodeConfig::takeover`), since the supervisor speaks to no runtime.
+//! Whether the runtime holds sandboxes that nobody here knows is found out by cri-bridge before it
+//! touches any (`NodeConfig::takeover`), since the supervisor speaks to no runtime; it then ends with
+//! [`crate::supervisor::MUST_NOT_RUN`], and the node with it.
 
 use crate::{host, process::Process};
 use chassis::config::NodeConfig;

@@ -24,15 +24,26 @@ pub(crate) struct Author {
     pub(crate) pid: u32,
 }
 
-/// How lines look.
+/// Up to this verbosity everybody sees the same.
+const OPERATORS: u32 = 3;
+
+/// How lines look, and which there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Log(pub(crate) LogFormat);
+pub(crate) struct Log {
+    /// klog's text, or JSON.
+    pub(crate) format: LogFormat,
+    /// klog's `-v`.
+    pub(crate) verbosity: u32,
+}
 
 impl Log {
-    /// Writes a child's line.
+    /// Writes a child's line, unless it is for somebody who wants to know more.
     pub(crate) fn write(self, author: Author, line: &str) {
         let record = Record::read(line);
-        let text = match self.0 {
+        if u32::from(record.verbosity) > self.verbosity.max(OPERATORS) {
+            return;
+        }
+        let text = match self.format {
             LogFormat::Text => klog::text(author, &record),
             LogFormat::Json => klog::json(author, &record),
         };
@@ -41,8 +52,8 @@ impl Log {
     }
 
     /// Lets the supervisor's own records go the same way.
-    pub(crate) fn begin(self, verbosity: u32) {
-        let level = if verbosity > 3 { tracing::Level::DEBUG } else { tracing::Level::INFO };
+    pub(crate) fn begin(self) {
+        let level = if self.verbosity > 3 { tracing::Level::DEBUG } else { tracing::Level::INFO };
         let own = tracing_subscriber::fmt::layer()
             .json()
             .with_file(true)

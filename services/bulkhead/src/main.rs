@@ -9,6 +9,8 @@ mod bus_config;
 mod bus_server;
 mod cli;
 mod columns;
+#[cfg(test)]
+mod compose;
 mod doctor;
 mod down;
 mod enter;

@@ -47,16 +47,19 @@ pub(crate) fn folders(config: &NodeConfig) -> Result<(), NotWritten> {
     Ok(())
 }
 
-/// Gives the bus an address, everyone a key, and writes the settings for all. Returns the bus
-/// server's configuration file.
+/// Gives the bus an address, everyone a key, and writes the settings for all. `port` chooses, and is
+/// told the one of an earlier life. Returns the bus server's configuration file.
 ///
 /// # Errors
 /// When a file cannot be written.
-pub(crate) fn node(config: &mut NodeConfig) -> Result<PathBuf, NotPrepared> {
+pub(crate) fn node(
+    config: &mut NodeConfig,
+    port: impl FnOnce(Option<u16>) -> io::Result<u16>,
+) -> Result<PathBuf, NotPrepared> {
     let dir = config.dir();
     let earlier =
         NodeConfig::read(&config.root_dir).ok().and_then(|config| bus_server::port_of(&config.bus.url));
-    let port = bus_server::choose_port(earlier).map_err(NotPrepared::Port)?;
+    let port = port(earlier).map_err(NotPrepared::Port)?;
     config.bus.url = bus_server::url(port);
     let bus_file = bus_configuration(config, port, &Keys::of_node(&dir)?)?;
     url_headers(config)?;

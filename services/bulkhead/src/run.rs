@@ -23,14 +23,13 @@ pub(crate) fn run(asked: &Run) -> ExitCode {
 fn service(owner: Owner, options: Options) -> Result<(), Failure> {
     match owner {
         Owner::ApiGate => chassis::run(owner, options, api_gate::run),
+        Owner::NodeApi => chassis::run(owner, options, node_api::run),
         Owner::Prober => chassis::run(owner, options, prober::run),
         Owner::ProxyProgrammer => chassis::run(owner, options, proxy_programmer::run),
+        Owner::StatusReporter => chassis::run(owner, options, status_reporter::run),
         Owner::TraceRecorder => chassis::run(owner, options, trace_recorder::run),
-        Owner::CriBridge
-        | Owner::NodeApi
-        | Owner::PodLifecycle
-        | Owner::StatusReporter
-        | Owner::VolumeMounter => {
+        Owner::VolumeMounter => chassis::run(owner, options, volume_mounter::run),
+        Owner::CriBridge | Owner::PodLifecycle => {
             chassis::run(owner, options, move |_| std::future::ready(Err(NotPart(owner))))
         }
         // Never asked for: the command line names services only.

@@ -28,6 +28,10 @@ use tracing::{error, info, warn};
 /// The exit code of a service that did on the bus what the catalog does not allow.
 pub(crate) const FORBIDDEN: u8 = 77;
 
+/// The exit code of a service that found that no node may run here, such as one whose runtime holds
+/// somebody else's pods. Another life would find the same.
+pub(crate) const MUST_NOT_RUN: u8 = 78;
+
 /// How often the loop turns although nothing happens: for readiness and the watchdog.
 const TURN: Duration = Duration::from_millis(100);
 /// The same, once the node was reported ready.
@@ -45,6 +49,17 @@ pub(crate) struct Supervisor {
     ends: FuturesUnordered<End>,
     epoch: Instant,
     done: bool,
+    /// Who found that no node may run here.
+    refused_by: Option<Process>,
+}
+
+/// How a node ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// It was told to.
+    Told,
+    /// This process found that no node may run here; its log says why.
+    RefusedBy(Process),
 }
 
 impl Supervisor {
@@ -63,14 +78,15 @@ impl Supervisor {
             ends: FuturesUnordered::new(),
             epoch: Instant::now(),
             done: false,
+            refused_by: None,
         }
     }
 
-    /// Runs until all have left, after SIGTERM, SIGINT or `stop`.
+    /// Runs until all have left, after SIGTERM, SIGINT or `stop`, or because one found that it must not be.
     ///
     /// # Errors
     /// When the kernel lets no signal be heard.
-    pub(crate) async fn run(mut self, stop: Stop) -> io::Result<()> {
+    pub(crate) async fn run(mut self, stop: Stop) -> io::Result<Ended> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut leaving = false;
@@ -89,9 +105,12 @@ impl Supervisor {
                 }
                 () = sleep_until(turn) => self.take_in(Fact::Tick),
             }
+            if self.refused_by.is_some() && !leaving {
+                stop.tell("no node may run here");
+            }
             self.readiness.turn(&self.fleet);
         }
-        Ok(())
+        Ok(self.refused_by.map_or(Ended::Told, Ended::RefusedBy))
     }
 
     fn next_turn(&self) -> Instant {
@@ -103,9 +122,16 @@ impl Supervisor {
     fn ended(&mut self, process: Process, status: io::Result<ExitStatus>) {
         let pid = self.fleet.pid(process);
         match status {
-            Ok(status) if status.success() => info!(%process, pid, "ended"),
+            // nats-server ends with 1 when it is asked to leave.
+            Ok(status) if status.success() || self.fleet.is_leaving() => {
+                info!(%process, pid, %status, "ended")
+            }
             Ok(status) if status.code() == Some(FORBIDDEN.into()) => {
                 error!(%process, pid, "ended: it did on the bus what the catalog does not allow");
+            }
+            Ok(status) if status.code() == Some(MUST_NOT_RUN.into()) => {
+                error!(%process, pid, "ended: no node may run here, as it says above");
+                self.refused_by = Some(process);
             }
             Ok(status) => warn!(%process, pid, %status, "ended"),
             Err(failure) => warn!(%process, pid, error = %failure, "could not be waited for"),

@@ -4,7 +4,7 @@
 //! second kubelet before anything was changed: settings, locks, folders, files, limits, processes.
 
 use crate::{
-    guard, host,
+    bus_server, guard, host,
     kubelet::{
         self,
         arguments::{self, Arguments, BadArguments, NodeArguments},
@@ -14,7 +14,7 @@ use crate::{
     prepare,
     process::Process,
     settings,
-    supervisor::{Launcher, Readiness, Supervisor, Table},
+    supervisor::{Ended, Launcher, Readiness, Supervisor, Table},
 };
 use anyhow::{Context, bail};
 use chassis::{
@@ -79,7 +79,7 @@ pub(crate) fn read(mut command: clap::Command, words: &[OsString]) -> anyhow::Re
             told.print()?;
             return Ok(Asked::Told(ExitCode::SUCCESS));
         }
-        Err(wrong) => return Err(BadArguments::Clap(wrong).into()),
+        Err(wrong) => return Err(BadArguments::from(wrong).into()),
     };
     if matches.get_one::<String>("version").is_some_and(|asked| asked != "false") {
         println!("{}", kubelet::version());
@@ -104,8 +104,8 @@ fn node(arguments: Arguments, base: Base) -> anyhow::Result<ExitCode> {
     }
     let bus_program = host::program("nats-server")
         .context("nats-server is not installed; on Debian: apt-get install nats-server")?;
-    let log = Log(config.kubelet.logging.format);
-    log.begin(config.kubelet.logging.verbosity);
+    let log = Log { format: config.kubelet.logging.format, verbosity: config.kubelet.logging.verbosity };
+    log.begin();
     info!(version = chassis::config::KUBELET_VERSION, node = %config.node_name, "starting");
     for (flag, why) in idle {
         warn!(flag = format!("--{flag}"), why, "the flag has no effect here");
@@ -114,7 +114,7 @@ fn node(arguments: Arguments, base: Base) -> anyhow::Result<ExitCode> {
     prepare::folders(&config)?;
     let _own = guard::stay_alone(&config)?;
     limits::set(&config.kubelet);
-    let bus_configuration = prepare::node(&mut config)?;
+    let bus_configuration = prepare::node(&mut config, bus_server::free_port)?;
     let launcher = Launcher {
         program: std::env::current_exe().context("this program's own file is not known")?,
         root_dir: config.root_dir.clone(),
@@ -136,7 +136,7 @@ fn supervise(config: NodeConfig, launcher: Launcher, contended: Option<&Path>) -
         warn!("no pod can come: there is neither --kubeconfig, nor staticPodPath, nor staticPodURL");
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         let stop = Stop::new();
         if let Some(path) = contended {
             watch_contention(path, stop.clone())?;
@@ -147,7 +147,10 @@ fn supervise(config: NodeConfig, launcher: Launcher, contended: Option<&Path>) -
         Supervisor::new(Process::all(), launcher, readiness, table).run(stop).await.context("supervising")
     })?;
     info!("left");
-    Ok(ExitCode::SUCCESS)
+    match ended {
+        Ended::Told => Ok(ExitCode::SUCCESS),
+        Ended::RefusedBy(process) => bail!("{process} found that no node may run here; the log says why"),
+    }
 }
 
 /// Tells `stop` when somebody else opens the lock file (`--exit-on-lock-contention`).

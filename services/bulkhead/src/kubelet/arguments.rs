@@ -62,9 +62,9 @@ pub(crate) struct NodeArguments {
 /// Why a command line is not usable.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BadArguments {
-    /// clap's word: an unknown flag by its name, a missing value, or the help that was asked for.
-    #[error("{0}")]
-    Clap(clap::Error),
+    /// An unknown flag, by its name, or one without its value.
+    #[error("{0}; see --help")]
+    Clap(String),
     /// A value that the flag cannot have.
     #[error("invalid value for --{flag}")]
     Value {
@@ -74,6 +74,15 @@ pub(crate) enum BadArguments {
         #[source]
         source: BadText,
     },
+}
+
+impl From<clap::Error> for BadArguments {
+    /// clap's first line says what is wrong; the others show what else there is.
+    fn from(wrong: clap::Error) -> Self {
+        let told = wrong.to_string();
+        let first = told.lines().next().unwrap_or_default();
+        Self::Clap(first.trim_start_matches("error: ").to_owned())
+    }
 }
 
 /// The command line that takes the kubelet's flags, under a name that help shows.
@@ -91,8 +100,9 @@ fn arg(flag: &Flag) -> Arg {
     let arg = Arg::new(flag.name).long(flag.name).action(ArgAction::Append).hide(!flag.idle.is_empty());
     let arg = match flag.meaning {
         Meaning::Field(path) => arg.help(format!("Sets {path} of the KubeletConfiguration")),
-        Meaning::Node | Meaning::Nothing => arg,
+        Meaning::Node | Meaning::Nothing => arg.help("As the stock kubelet's"),
     };
+    let arg = arg.value_name(flag.kind.shape());
     let arg = if flag.name == "v" { arg.short('v') } else { arg };
     if flag.kind == Kind::Bool {
         arg.num_args(0..=1).require_equals(true).default_missing_value("true")

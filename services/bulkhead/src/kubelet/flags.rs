@@ -32,6 +32,24 @@ pub(crate) enum Kind {
     Reservations,
 }
 
+impl Kind {
+    /// What help shows for a value.
+    pub(crate) const fn shape(self) -> &'static str {
+        match self {
+            Self::Bool => "BOOL",
+            Self::Int => "NUMBER",
+            Self::Text => "TEXT",
+            Self::Words => "A,B,…",
+            Self::Pairs | Self::Pair => "KEY=VALUE,…",
+            Self::Thresholds => "SIGNAL<QUANTITY,…",
+            Self::Gates => "GATE=BOOL,…",
+            Self::Headers => "NAME:VALUE,…",
+            Self::Taints => "KEY=VALUE:EFFECT,…",
+            Self::Reservations => "NUMA-NODE:KIND=QUANTITY,…",
+        }
+    }
+}
+
 /// What a flag stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Meaning {

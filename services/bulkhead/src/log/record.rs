@@ -47,15 +47,16 @@ impl Record {
 
     /// A line without structure: a panic, or the bus server's `[pid] [INF] …`.
     fn plain(line: &str) -> Self {
-        let (severity, message) = match bus_line(line) {
-            Some(("ERR" | "FTL", rest)) => (Severity::Error, rest),
-            Some(("WRN", rest)) => (Severity::Warning, rest),
-            Some((_, rest)) => (Severity::Info, rest),
-            None if line.contains("panicked at") => (Severity::Error, line),
-            None => (Severity::Info, line),
+        let (severity, verbosity, message) = match bus_line(line) {
+            Some(("ERR" | "FTL", rest)) => (Severity::Error, 0, rest),
+            Some(("WRN", rest)) => (Severity::Warning, 0, rest),
+            // Its banner is twenty lines.
+            Some((_, rest)) => (Severity::Info, 4, rest),
+            None if line.contains("panicked at") => (Severity::Error, 0, line),
+            None => (Severity::Info, 0, line),
         };
         let (message, fields) = (message.to_owned(), Map::new());
-        Self { at: None, severity, verbosity: 0, source: None, message, fields }
+        Self { at: None, severity, verbosity, source: None, message, fields }
     }
 }
 

@@ -101,6 +101,11 @@ impl Fleet {
         &self.members
     }
 
+    /// Whether the node is being left.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.is_some()
+    }
+
     /// The id of a process that runs.
     pub(crate) fn pid(&self, process: Process) -> Option<u32> {
         match self.members.get(&process)?.life {
