@@ -2,14 +2,12 @@
 //! the originals change.
 //!
 //! node-api serves with a certificate whose key is root's. It must not be able to read other files of
-//! root's, so that the supervisor copies these three, unread.
+//! root's, so that the supervisor copies the ones it names ([`node_api::handed_over`]), unread.
 
 use crate::files::{self, NotWritten, Readable};
-use chassis::{
-    config::{Lent, NodeConfig},
-    identity,
-};
+use chassis::{config::NodeConfig, identity};
 use messages::Owner;
+use node_api::{HandedOver, handed_over};
 use std::{
     collections::BTreeMap,
     fs,
@@ -22,20 +20,17 @@ use tracing::{info, warn};
 /// How often the originals are looked at.
 const AGAIN: Duration = Duration::from_secs(10);
 
-/// Copies everything that is lent.
+/// Copies everything that is handed over.
 ///
 /// # Errors
 /// When an original cannot be read, or a copy not be written.
 pub(crate) fn lend_all(config: &NodeConfig) -> Result<(), NotWritten> {
-    Lent::ALL.into_iter().try_for_each(|lent| lend(config, lent))
+    handed_over(config).iter().try_for_each(lend)
 }
 
-fn lend(config: &NodeConfig, lent: Lent) -> Result<(), NotWritten> {
-    let (Some(original), Some(copy)) = (lent.original(&config.kubelet), config.lent(lent)) else {
-        return Ok(());
-    };
-    let bytes = fs::read(original).map_err(|source| NotWritten::copying(original, source))?;
-    files::write(&copy, &bytes, Readable::By(identity::of(Owner::NodeApi)))
+fn lend(file: &HandedOver) -> Result<(), NotWritten> {
+    let bytes = fs::read(&file.from).map_err(|source| NotWritten::copying(&file.from, source))?;
+    files::write(&file.to, &bytes, Readable::By(identity::of(Owner::NodeApi)))
 }
 
 /// Copies again what has changed, for ever. A failure is said once and tried again.
@@ -53,10 +48,8 @@ pub(crate) async fn keep_lending(config: NodeConfig) {
                 (seen, said) = (now, false);
             }
             Err(failure) if !said => {
-                warn!(
-                    error = chassis::error::chain(&failure),
-                    "certificates have changed and could not be copied"
-                );
+                let error = chassis::error::chain(&failure);
+                warn!(error, "certificates have changed and could not be copied");
                 said = true;
             }
             Err(_) => {}
@@ -66,8 +59,11 @@ pub(crate) async fn keep_lending(config: NodeConfig) {
 
 /// When each original was written.
 fn changes(config: &NodeConfig) -> BTreeMap<PathBuf, Option<SystemTime>> {
-    let originals = Lent::ALL.into_iter().filter_map(|lent| lent.original(&config.kubelet));
+    let originals = handed_over(config).into_iter().map(|file| file.from);
     originals
-        .map(|path| (path.to_owned(), fs::metadata(path).and_then(|file| file.modified()).ok()))
+        .map(|path| {
+            let written = fs::metadata(&path).and_then(|file| file.modified()).ok();
+            (path, written)
+        })
         .collect()
 }

@@ -47,9 +47,9 @@ impl Place {
             eprintln!("skipped: a node needs root and nats-server (apt-get install nats-server)");
             return None;
         }
-        let taken = [(); 2].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
-        let ports = taken.map(|listener| listener.local_addr().unwrap().port());
-        Some(Self { dir: TempDir::new().unwrap(), ports })
+        let taken = [(); 2].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port"));
+        let ports = taken.map(|listener| listener.local_addr().expect("its port").port());
+        Some(Self { dir: TempDir::new().expect("a folder"), ports })
     }
 
     fn root(&self) -> PathBuf {
@@ -81,7 +81,7 @@ impl Place {
     }
 
     fn started_by(&self, mut up: Command) -> Node<'_> {
-        let node = Node { place: self, child: up.spawn().unwrap() };
+        let node = Node { place: self, child: up.spawn().expect("the executable starts") };
         until("every process", || {
             let pids = node.pids();
             let runs = |name: &&str| pids.iter().any(|(process, pid)| process == name && *pid > 0);
@@ -91,7 +91,7 @@ impl Place {
     }
 
     fn status(&self) -> Value {
-        let told = self.bulkhead("status").args(["-o", "json"]).output().unwrap();
+        let told = self.bulkhead("status").args(["-o", "json"]).output().expect("the executable starts");
         serde_json::from_slice(&told.stdout).unwrap_or_default()
     }
 }
@@ -118,7 +118,7 @@ impl Node<'_> {
 
     fn terminate(&mut self) -> ExitStatus {
         signal(u64::from(self.child.id()), rustix::process::Signal::TERM);
-        self.child.wait().unwrap()
+        self.child.wait().expect("it is our child")
     }
 }
 
@@ -131,8 +131,8 @@ impl Drop for Node<'_> {
 }
 
 fn signal(pid: u64, signal: rustix::process::Signal) {
-    let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
-    rustix::process::kill_process(pid, signal).unwrap();
+    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw).expect("a process id");
+    rustix::process::kill_process(pid, signal).expect("it is there");
 }
 
 fn is_alive(pid: u64) -> bool {

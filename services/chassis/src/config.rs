@@ -13,7 +13,6 @@ mod gates;
 mod kubelet;
 mod labels;
 mod layers;
-mod lent;
 mod load;
 mod logging;
 mod node;
@@ -30,7 +29,6 @@ pub use choices::{
 pub use duration::{BadDuration, GoDuration};
 pub use faults::{Fault, Faults};
 pub use kubelet::{KubeletConfiguration, Texts};
-pub use lent::Lent;
 pub use load::{Base, Sources, check_node_labels, load};
 pub use logging::{FormatOptions, Logging, OutputRouting, Tracing, VModule};
 pub use node::{BusAddress, KUBELET_VERSION, NodeConfig};

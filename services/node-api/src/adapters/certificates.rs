@@ -41,13 +41,14 @@ pub(crate) struct Identity {
 pub struct HandedOver {
     /// The operator's file.
     pub from: PathBuf,
-    /// Its copy, to be readable for node-api's user alone.
+    /// Its copy, to be readable for node-api's user alone. Directly in this process's folder: what is
+    /// below it, a taken-over node-api could replace by a link, and root would write through it.
     pub to: PathBuf,
 }
 
 /// What the supervisor is to copy, as root, each time before this process begins.
 pub fn handed_over(config: &NodeConfig) -> Vec<HandedOver> {
-    let dir = dir(config);
+    let dir = config.dir_of(Owner::NodeApi);
     let kubelet = &config.kubelet;
     let files = [
         (&kubelet.tls_cert_file, "serving.crt"),
