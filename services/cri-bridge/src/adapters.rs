@@ -3,5 +3,6 @@
 pub mod api_server;
 pub mod cgroupfs;
 pub mod containerd;
+pub mod hook_server;
 pub mod machine;
 pub mod pod_files;

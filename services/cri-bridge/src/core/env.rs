@@ -162,6 +162,25 @@ pub fn needs(container: &core::Container) -> Needs {
     needs
 }
 
+/// The objects that must be there: those that something needs which is not optional.
+pub fn required(container: &core::Container) -> BTreeSet<Object> {
+    let mut required = BTreeSet::new();
+    let is_required = |optional: Option<bool>| optional != Some(true);
+    for from in container.env_from.iter().flatten() {
+        let maps = from.config_map_ref.as_ref().filter(|r| is_required(r.optional));
+        let secrets = from.secret_ref.as_ref().filter(|r| is_required(r.optional));
+        required
+            .extend(config_map(maps.map(|r| &r.name)).into_iter().chain(secret(secrets.map(|r| &r.name))));
+    }
+    for source in container.env.iter().flatten().filter_map(|var| var.value_from.as_ref()) {
+        let maps = source.config_map_key_ref.as_ref().filter(|r| is_required(r.optional));
+        let secrets = source.secret_key_ref.as_ref().filter(|r| is_required(r.optional));
+        required
+            .extend(config_map(maps.map(|r| &r.name)).into_iter().chain(secret(secrets.map(|r| &r.name))));
+    }
+    required
+}
+
 fn config_map(name: Option<&String>) -> Option<Object> {
     name.map(|name| Object { kind: ObjectKind::ConfigMap, name: name.clone() })
 }

@@ -10,20 +10,24 @@ pub use ask::{Ask, Verdict};
 
 use super::labels::PodIdentity;
 use messages::{
-    ContainerName, Decision, Fault, PodUid,
+    BootTime, ContainerName, Decision, Fault, PodUid,
     cri_bridge::{Container, ContainerState, Deed, ImageState, InFlight, RuntimePod, Sandbox},
     pod_lifecycle::{Pod, Stage},
     volume_mounter::{Volumes, VolumesPhase},
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 
 /// One pod.
 #[derive(Debug)]
 pub struct Ledger {
     uid: PodUid,
     identity: Option<PodIdentity>,
-    spec: Option<Pod>,
-    volumes: Option<Volumes>,
+    spec: Option<Rc<Pod>>,
+    volumes: Option<Rc<Volumes>>,
     sandboxes: Vec<Sandbox>,
     containers: Vec<Container>,
     images: BTreeMap<String, ImageState>,
@@ -35,7 +39,10 @@ pub struct Ledger {
     stopped: Option<Decision>,
     has_cgroup: bool,
     revision: u64,
-    read_at: i64,
+    /// When each sandbox and container was read last, by CRI id.
+    seen: BTreeMap<String, BootTime>,
+    /// Something was seen that was not told yet.
+    has_news: bool,
 }
 
 impl Ledger {
@@ -55,7 +62,8 @@ impl Ledger {
             stopped: None,
             has_cgroup: false,
             revision: 0,
-            read_at: 0,
+            seen: BTreeMap::new(),
+            has_news: false,
         }
     }
 
@@ -65,12 +73,12 @@ impl Ledger {
     }
 
     /// The pod as pod-lifecycle has it, if it does.
-    pub fn spec(&self) -> Option<&Pod> {
+    pub fn spec(&self) -> Option<&Rc<Pod>> {
         self.spec.as_ref()
     }
 
     /// The pod's volumes, once all are ready.
-    pub fn ready_volumes(&self) -> Option<&Volumes> {
+    pub fn ready_volumes(&self) -> Option<&Rc<Volumes>> {
         self.volumes.as_ref().filter(|volumes| volumes.phase == VolumesPhase::Ready)
     }
 
@@ -135,7 +143,7 @@ impl Ledger {
         if spec.stage == Stage::Running && self.stopped.is_some_and(|stopped| stopped < spec.decision) {
             self.stopped = None;
         }
-        self.spec = Some(spec);
+        self.spec = Some(Rc::new(spec));
     }
 
     /// pod-lifecycle knows the pod no more.
@@ -148,7 +156,7 @@ impl Ledger {
 
     /// volume-mounter has said the pod's volumes, or that there are none any more.
     pub fn mounted(&mut self, volumes: Option<Volumes>) {
-        self.volumes = volumes;
+        self.volumes = volumes.map(Rc::new);
     }
 
     /// The pod's cgroup was made, found or removed.
@@ -156,46 +164,69 @@ impl Ledger {
         self.has_cgroup = exists;
     }
 
-    /// The runtime was read: everything that it holds of the pod.
-    pub fn read(
-        &mut self,
-        identity: Option<PodIdentity>,
-        sandboxes: Vec<Sandbox>,
-        containers: Vec<Container>,
-    ) {
-        self.identity = identity.or(self.identity.take());
-        self.sandboxes = sandboxes;
-        self.containers = containers;
-        self.put_in_order();
-    }
-
-    /// One sandbox was read.
-    pub fn read_sandbox(&mut self, identity: PodIdentity, sandbox: Sandbox) {
+    /// A sandbox was read at this moment.
+    pub fn saw_sandbox(&mut self, identity: PodIdentity, sandbox: Sandbox, at: BootTime) {
         self.identity = Some(identity);
-        self.sandboxes.retain(|old| old.id != sandbox.id);
-        self.sandboxes.push(sandbox);
-        self.put_in_order();
+        // Answers can overtake each other; what has ended does not come back.
+        let has_ended = self.sandboxes.iter().any(|old| old.id == sandbox.id && !old.ready);
+        if !(has_ended && sandbox.ready) {
+            self.has_news |= !self.sandboxes.contains(&sandbox);
+            self.seen.insert(sandbox.id.clone(), at);
+            self.sandboxes.retain(|old| old.id != sandbox.id);
+            self.sandboxes.push(sandbox);
+            self.sandboxes.sort_by_key(|it| (Reverse(it.attempt), Reverse(it.created_at)));
+        }
     }
 
-    /// One container was read.
-    pub fn read_container(&mut self, container: Container) {
+    /// A container was read at this moment.
+    pub fn saw_container(&mut self, container: Container, at: BootTime) {
+        let is_older = |old: &Container| old.id == container.id && age(old.state) > age(container.state);
+        if self.containers.iter().any(is_older) {
+            return;
+        }
+        if container.state == ContainerState::Exited {
+            self.hooks.remove(&(container.name.clone(), container.attempt));
+        }
+        self.has_news |= !self.containers.contains(&container);
+        self.seen.insert(container.id.clone(), at);
         self.containers.retain(|old| old.id != container.id);
         self.containers.push(container);
-        self.put_in_order();
+        let order = |it: &Container| (it.name.clone(), Reverse(it.attempt), Reverse(it.created_at));
+        self.containers.sort_by_key(order);
     }
 
-    fn put_in_order(&mut self) {
-        self.sandboxes.sort_by(|a, b| b.attempt.cmp(&a.attempt).then(b.created_at.cmp(&a.created_at)));
-        let age = |it: &Container| (std::cmp::Reverse(it.attempt), std::cmp::Reverse(it.created_at));
-        self.containers.sort_by(|a, b| a.name.cmp(&b.name).then_with(|| age(a).cmp(&age(b))));
-        let ended = |hook: &(ContainerName, u32), containers: &[Container]| {
-            containers
-                .iter()
-                .any(|it| (&it.name, it.attempt) == (&hook.0, hook.1) && it.state == ContainerState::Exited)
-        };
-        let containers = std::mem::take(&mut self.containers);
-        self.hooks.retain(|hook| !ended(hook, &containers));
-        self.containers = containers;
+    /// A sandbox or container is not there any more.
+    pub fn gone(&mut self, id: &str) {
+        self.has_news |= self.seen.remove(id).is_some();
+        self.sandboxes.retain(|it| it.id != id);
+        self.containers.retain(|it| it.id != id);
+    }
+
+    /// All of the pod was listed at this moment, and nothing but these ids is there. What was seen since
+    /// is there all the same: the list is older than it.
+    pub fn listed(&mut self, ids: &BTreeSet<String>, at: BootTime) {
+        let lost =
+            |seen: (&String, &BootTime)| (!ids.contains(seen.0) && *seen.1 < at).then(|| seen.0.clone());
+        let lost: Vec<String> = self.seen.iter().filter_map(lost).collect();
+        lost.iter().for_each(|id| self.gone(id));
+    }
+
+    /// Whether something was seen since it was last told of.
+    pub fn has_news(&self) -> bool {
+        self.has_news
+    }
+
+    /// The sandbox that an instance is in.
+    pub fn sandbox_of(&self, container_id: &str) -> Option<&str> {
+        self.containers.iter().find(|it| it.id == container_id).map(|it| it.sandbox.as_str())
+    }
+
+    /// Whether an id stands here with this state; `None` for sandboxes that are ready.
+    pub fn stands(&self, id: &str, state: Option<ContainerState>) -> bool {
+        match state {
+            Some(state) => self.containers.iter().any(|it| it.id == id && it.state == state),
+            None => self.sandboxes.iter().any(|it| it.id == id && it.ready),
+        }
     }
 
     /// A deed has begun. What the last one of its kind left behind is forgotten.
@@ -256,14 +287,15 @@ impl Ledger {
         self.images.remove(image);
     }
 
-    /// When the runtime was read last, nanoseconds since the Unix epoch.
-    pub fn read_at(&mut self, now: i64) {
-        self.read_at = now;
+    /// The revision that was told last.
+    pub fn revision(&self) -> u64 {
+        self.revision
     }
 
-    /// What to say of the pod, as a new revision.
-    pub fn tell(&mut self) -> RuntimePod {
+    /// What to say of the pod now (nanoseconds since the Unix epoch), as a new revision.
+    pub fn tell(&mut self, now: i64) -> RuntimePod {
         self.revision += 1;
+        self.has_news = false;
         let (namespace, name) = self.names();
         let mut containers = self.containers.clone();
         for it in &mut containers {
@@ -279,7 +311,7 @@ impl Ledger {
             images: self.images.clone(),
             in_flight: self.in_flight.clone(),
             cgroup: self.has_cgroup,
-            read_at: self.read_at,
+            read_at: now,
         }
     }
 
@@ -291,6 +323,16 @@ impl Ledger {
         }
         let identity = self.identity.as_ref();
         identity.map(|identity| (identity.namespace.clone(), identity.name.clone())).unwrap_or_default()
+    }
+}
+
+/// States in the order in which a container goes through them.
+fn age(state: ContainerState) -> u8 {
+    match state {
+        ContainerState::Created => 0,
+        ContainerState::Running => 1,
+        ContainerState::Unknown => 2,
+        ContainerState::Exited => 3,
     }
 }
 

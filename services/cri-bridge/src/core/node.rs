@@ -3,7 +3,7 @@
 use super::{
     cgroup::Layout, dns::Resolver, linux_resources::Machine, resources::Amounts, security::Defaults,
 };
-use std::{net::IpAddr, path::PathBuf};
+use std::{collections::BTreeSet, net::IpAddr, path::PathBuf};
 
 /// The node's facts and settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub struct Node {
     pub pod_logs: PathBuf,
     /// SELinux is on.
     pub selinux: bool,
+    /// Runtime handlers that know recursive read-only mounts; the default one has no name.
+    pub rro_handlers: BTreeSet<String>,
 }
 
 /// A pod's addresses as Kubernetes shows them: the node's for a pod in the host's network, else

@@ -75,6 +75,11 @@ fn never(image: &str) -> String {
     format!("Container image {image:?} is not present with pull policy of Never")
 }
 
+/// Whether an error begins with a reason of its own.
+pub fn is_named(why: &str) -> bool {
+    NAMED.iter().any(|(reason, _)| why.starts_with(reason))
+}
+
 fn pull(image: &str, why: &str) -> Fault {
     let named = NAMED.iter().find_map(|(reason, words)| Some((reason, words, why.strip_prefix(reason)?)));
     match named {

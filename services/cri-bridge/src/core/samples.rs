@@ -10,6 +10,7 @@ use super::{
 use k8s_openapi::api::core::v1 as core;
 use messages::Amount;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 /// Pod `shop/web` of UID `u-1` with this spec.
 pub(crate) fn pod(spec: Value) -> core::Pod {
@@ -42,6 +43,7 @@ pub(crate) fn node() -> Node {
         defaults: Defaults::default(),
         pod_logs: "/var/log/pods".into(),
         selinux: false,
+        rro_handlers: BTreeSet::new(),
     }
 }
 

@@ -13,7 +13,7 @@ pub const AT_ONCE: usize = 4;
 
 /// A waiting one: its pod's place in the line, then its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Ticket {
+struct Ticket {
     pod: u64,
     own: u64,
 }
@@ -39,16 +39,9 @@ impl<W> Turnstile<W> {
     }
 
     /// Joins the line.
-    pub fn join(&mut self, pod: u64, waiting: W) -> Ticket {
+    pub fn join(&mut self, pod: u64, waiting: W) {
         self.tickets += 1;
-        let ticket = Ticket { pod, own: self.tickets };
-        self.line.insert(ticket, waiting);
-        ticket
-    }
-
-    /// Leaves the line; `false` when it was let through already.
-    pub fn leave(&mut self, ticket: Ticket) -> bool {
-        self.line.remove(&ticket).is_some()
+        self.line.insert(Ticket { pod, own: self.tickets }, waiting);
     }
 
     /// Comes back out.
@@ -102,16 +95,5 @@ mod tests {
         assert_eq!(all(&mut turnstile), ["a", "b"]);
         turnstile.done();
         assert_eq!(all(&mut turnstile), ["c"]);
-    }
-
-    #[test]
-    fn whoever_leaves_the_line_is_not_called() {
-        let mut turnstile = Turnstile::new(1);
-        let pod = turnstile.place();
-        let ticket = turnstile.join(pod, "a");
-        turnstile.join(pod, "b");
-        assert!(turnstile.leave(ticket));
-        assert_eq!(all(&mut turnstile), ["b"]);
-        assert!(!turnstile.leave(ticket));
     }
 }

@@ -47,8 +47,22 @@ fn ready() -> Ledger {
     let mut ledger = Ledger::new("u-1".parse().unwrap());
     ledger.wanted(pod(5, Stage::Running));
     ledger.mounted(Some(volumes()));
-    ledger.read(None, vec![sandbox(0, true)], Vec::new());
+    ledger.see(vec![sandbox(0, true)], Vec::new());
     ledger
+}
+
+impl Ledger {
+    /// Nothing but these is there now.
+    fn see(&mut self, sandboxes: Vec<Sandbox>, containers: Vec<Container>) {
+        let ids = sandboxes.iter().map(|it| it.id.clone()).chain(containers.iter().map(|it| it.id.clone()));
+        self.listed(&ids.collect(), BootTime(u64::MAX));
+        sandboxes.into_iter().for_each(|it| self.saw_sandbox(identity(), it, BootTime(0)));
+        containers.into_iter().for_each(|it| self.saw_container(it, BootTime(0)));
+    }
+}
+
+fn identity() -> PodIdentity {
+    PodIdentity { uid: "u-1".parse().unwrap(), namespace: "shop".into(), name: "web".into() }
 }
 
 fn app() -> ContainerName {
@@ -131,7 +145,7 @@ fn nothing_is_made_for_a_pod_that_was_told_to_stop() {
 
 #[test]
 fn a_sandbox_is_made_once_per_attempt() {
-    let sandboxes = |list: Vec<Sandbox>| with(|l| l.read(None, list, Vec::new()));
+    let sandboxes = |list: Vec<Sandbox>| with(|l| l.see(list, Vec::new()));
     let busy = with(|l| l.begun(Deed::Sandbox { attempt: 1 }, decision(5), 0));
     let cases = [
         ("there is none", sandboxes(vec![]), 0, Verdict::Begin),
@@ -154,10 +168,10 @@ fn a_sandbox_is_made_once_per_attempt() {
 #[test]
 fn a_container_is_started_once_per_attempt() {
     use ContainerState::{Created, Exited, Running};
-    let holding = |list: Vec<Container>| with(|l| l.read(None, vec![sandbox(0, true)], list));
+    let holding = |list: Vec<Container>| with(|l| l.see(vec![sandbox(0, true)], list));
     let starting = with(|l| l.begun(Deed::Start { container: app(), attempt: 0 }, decision(5), 0));
     let stopping = with(|l| {
-        l.read(None, vec![sandbox(0, true)], vec![container(0, Running)]);
+        l.see(vec![sandbox(0, true)], vec![container(0, Running)]);
         l.begun(Deed::Stop { container: app(), container_id: "c0".into() }, decision(5), 0);
     });
     let cases = [
@@ -169,12 +183,7 @@ fn a_container_is_started_once_per_attempt() {
         ("a newer one is there", holding(vec![container(2, Exited)]), 1, refuse(Refusal::Superseded)),
         ("it is being started", starting, 0, Verdict::Join),
         ("the last one is being stopped", stopping, 1, refuse(Refusal::Unavailable)),
-        (
-            "no ready sandbox",
-            with(|l| l.read(None, vec![sandbox(0, false)], vec![])),
-            0,
-            wait("a ready sandbox"),
-        ),
+        ("no ready sandbox", with(|l| l.see(vec![sandbox(0, false)], vec![])), 0, wait("a ready sandbox")),
     ];
     for (sentence, ledger, attempt, want) in cases {
         assert_eq!(ledger.judge(&start(attempt), decision(5)), want, "{sentence}");
@@ -187,7 +196,7 @@ fn a_container_is_started_once_per_attempt() {
 #[test]
 fn only_the_instance_that_is_meant_is_stopped() {
     use ContainerState::{Exited, Running};
-    let holding = |state| with(|l| l.read(None, vec![], vec![container(0, state)]));
+    let holding = |state| with(|l| l.see(vec![], vec![container(0, state)]));
     assert_eq!(holding(Running).judge(&stop("c0"), decision(5)), Verdict::Begin);
     assert_eq!(holding(Exited).judge(&stop("c0"), decision(5)), Verdict::Done);
     assert_eq!(holding(Running).judge(&stop("c9"), decision(5)), Verdict::Done);
@@ -199,18 +208,18 @@ fn a_fault_stays_until_the_next_try() {
     let deed = |attempt| Deed::Start { container: app(), attempt };
     ledger.begun(deed(0), decision(5), 1);
     ledger.ended(&deed(0), Some(Fault::new("CreateContainerError", "no")), 2);
-    let told = ledger.tell();
+    let told = ledger.tell(0);
     assert_eq!(told.in_flight[0].failed, Some(Fault::new("CreateContainerError", "no")));
     assert_eq!((told.in_flight[0].at, told.revision), (2, 1));
     ledger.begun(deed(1), decision(6), 3);
     ledger.ended(&deed(1), None, 4);
-    assert!(ledger.tell().in_flight.is_empty());
+    assert!(ledger.tell(0).in_flight.is_empty());
 }
 
 #[test]
 fn failed_pulls_are_counted_until_one_succeeds() {
     let mut ledger = ready();
-    let failures = |ledger: &mut Ledger| match &ledger.tell().images["busybox"] {
+    let failures = |ledger: &mut Ledger| match &ledger.tell(0).images["busybox"] {
         ImageState::Failed { failures, .. } => *failures,
         _ => 0,
     };
@@ -229,14 +238,14 @@ fn failed_pulls_are_counted_until_one_succeeds() {
 #[test]
 fn a_hook_is_pending_until_it_ends_well_or_its_container_ends() {
     let mut ledger = ready();
-    let pending = |ledger: &mut Ledger| ledger.tell().containers[0].hook_pending;
+    let pending = |ledger: &mut Ledger| ledger.tell(0).containers[0].hook_pending;
     ledger.hook_begun(app(), 0);
-    ledger.read_container(container(0, ContainerState::Running));
+    ledger.saw_container(container(0, ContainerState::Running), BootTime(0));
     assert!(pending(&mut ledger));
-    ledger.read_container(container(0, ContainerState::Exited));
+    ledger.saw_container(container(0, ContainerState::Exited), BootTime(0));
     assert!(!pending(&mut ledger));
     ledger.hook_begun(app(), 1);
-    ledger.read_container(container(1, ContainerState::Running));
+    ledger.saw_container(container(1, ContainerState::Running), BootTime(0));
     ledger.hook_done(&app(), 1);
     assert!(!pending(&mut ledger));
 }
@@ -244,14 +253,11 @@ fn a_hook_is_pending_until_it_ends_well_or_its_container_ends() {
 #[test]
 fn everything_is_told_newest_first() {
     let mut ledger = ready();
-    ledger.read_sandbox(
-        PodIdentity { uid: "u-1".parse().unwrap(), namespace: "shop".into(), name: "web".into() },
-        sandbox(1, true),
-    );
-    ledger.read_container(container(0, ContainerState::Exited));
-    ledger.read_container(container(1, ContainerState::Running));
-    ledger.read_container(container(1, ContainerState::Exited));
-    let told = ledger.tell();
+    ledger.saw_sandbox(identity(), sandbox(1, true), BootTime(0));
+    ledger.saw_container(container(0, ContainerState::Exited), BootTime(0));
+    ledger.saw_container(container(1, ContainerState::Running), BootTime(0));
+    ledger.saw_container(container(1, ContainerState::Exited), BootTime(0));
+    let told = ledger.tell(0);
     assert_eq!(told.sandboxes.iter().map(|it| it.attempt).collect::<Vec<_>>(), [1, 0]);
     assert_eq!(told.containers.iter().map(|it| it.attempt).collect::<Vec<_>>(), [1, 0]);
     assert_eq!((told.namespace.as_str(), told.name.as_str()), ("shop", "web"));
@@ -263,8 +269,25 @@ fn a_pod_is_empty_when_nobody_wants_it_and_nothing_is_left() {
     ledger.cgroup(true);
     ledger.unwanted();
     assert!(!ledger.is_empty());
-    ledger.read(None, Vec::new(), Vec::new());
+    ledger.see(Vec::new(), Vec::new());
     assert!(!ledger.is_empty(), "its cgroup is left");
     ledger.cgroup(false);
     assert!(ledger.is_empty());
+}
+
+#[test]
+fn an_answer_that_comes_late_does_not_undo_what_is_known() {
+    use ContainerState::{Created, Exited, Running};
+    let mut ledger = ready();
+    ledger.saw_container(container(0, Exited), BootTime(1));
+    ledger.saw_container(container(0, Running), BootTime(2));
+    assert!(ledger.stands("c0", Some(Exited)));
+    ledger.saw_sandbox(identity(), sandbox(0, false), BootTime(1));
+    ledger.saw_sandbox(identity(), sandbox(0, true), BootTime(2));
+    assert!(!ledger.stands("s0", None));
+    ledger.saw_container(container(1, Created), BootTime(9));
+    ledger.listed(&["c0".to_owned(), "s0".to_owned()].into(), BootTime(5));
+    assert!(ledger.stands("c1", Some(Created)), "made after the list");
+    ledger.listed(&["c0".to_owned()].into(), BootTime(10));
+    assert!(!ledger.stands("c1", Some(Created)) && ledger.sandboxes().is_empty());
 }
