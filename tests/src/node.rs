@@ -105,7 +105,12 @@ impl Node {
         &self.places.cgroup
     }
 
-    /// The runtime.
+    /// The runtime, to look at.
+    pub fn runtime(&self) -> &Containerd {
+        &self.containerd
+    }
+
+    /// The runtime, to kill or to stall.
     pub fn containerd(&mut self) -> &mut Containerd {
         &mut self.containerd
     }

@@ -1,0 +1,128 @@
+//! What the scenarios of one file share: a control plane and one node, raised when the first scenario needs them and
+//! taken back when the test binary ends. Each scenario has a namespace of its own and leaves the node as it found it.
+//!
+//! The scenarios are played on our kubelet. `SCENARIOS=stock` plays them on upstream's instead, which proves the
+//! scenario right, and `SCENARIOS=both` on one after the other.
+
+use std::env;
+use std::sync::{Arc, OnceLock};
+
+use anyhow::{Context, Result, anyhow, bail};
+use serde_json::Value;
+
+use crate::containerd::{Containerd, Version};
+use crate::control_plane::ControlPlane;
+use crate::ground::Ground;
+use crate::kubectl::Kubectl;
+use crate::kubelet::Flavour;
+use crate::namespace::Namespace;
+use crate::node::Node;
+use crate::parts;
+
+/// Environment variable that says on which kubelet scenarios are played.
+const SELECTION: &str = "SCENARIOS";
+
+/// A cluster of one node.
+pub struct Scene {
+    flavour: Flavour,
+    plane: ControlPlane,
+    node: Node,
+    ground: Arc<Ground>,
+}
+
+impl Scene {
+    fn raise(flavour: Flavour, configure: fn(&mut Value)) -> Result<Self> {
+        let ground = Ground::new()?;
+        let plane = ControlPlane::start(&ground)?;
+        let mut node = Node::joined(&ground, &plane, 1, Version::V2_4)?;
+        node.configure(configure)?;
+        node.start_kubelet(flavour, &plane)?;
+        Ok(Self { flavour, plane, node, ground })
+    }
+
+    /// Whose kubelet it is, for what may rightly differ: how soon something happens.
+    pub fn flavour(&self) -> Flavour {
+        self.flavour
+    }
+
+    /// The control plane.
+    pub fn plane(&self) -> &ControlPlane {
+        &self.plane
+    }
+
+    /// kubectl with the administrator's rights.
+    pub fn kubectl(&self) -> Kubectl {
+        self.plane.kubectl()
+    }
+
+    /// The node.
+    pub fn node(&self) -> &Node {
+        &self.node
+    }
+
+    /// The node's runtime.
+    pub fn runtime(&self) -> &Containerd {
+        self.node.runtime()
+    }
+
+    /// What everything here stands on, for parts that one file needs besides.
+    pub fn ground(&self) -> &Arc<Ground> {
+        &self.ground
+    }
+
+    /// A fresh namespace, for one scenario.
+    pub fn namespace(&self, name: &str) -> Result<Namespace> {
+        self.plane.namespace(name)?;
+        Ok(Namespace::new(self.kubectl(), name))
+    }
+}
+
+/// The scenes of a file, one per flavour.
+pub struct Scenes {
+    configure: fn(&mut Value),
+    stock: OnceLock<Result<Scene, String>>,
+    ours: OnceLock<Result<Scene, String>>,
+}
+
+impl Scenes {
+    /// Nodes whose kubelet's configuration is changed by `configure` before it starts.
+    pub const fn new(configure: fn(&mut Value)) -> Self {
+        Self { configure, stock: OnceLock::new(), ours: OnceLock::new() }
+    }
+
+    /// Plays a scenario on every flavour asked for. What can't be played here says why and counts as skipped.
+    pub fn play(&self, scenario: impl Fn(&Scene) -> Result<()>) -> Result<()> {
+        for flavour in selected()? {
+            if let Some(reason) = lacking(flavour) {
+                eprintln!("skipped: {reason}");
+                continue;
+            }
+            let scene = self.scene(flavour)?;
+            scenario(scene).with_context(|| format!("on the kubelet of {flavour}"))?;
+        }
+        Ok(())
+    }
+
+    fn scene(&self, flavour: Flavour) -> Result<&Scene> {
+        let cell = match flavour {
+            Flavour::Stock => &self.stock,
+            Flavour::Ours => &self.ours,
+        };
+        let raised =
+            cell.get_or_init(|| Scene::raise(flavour, self.configure).map_err(|error| format!("{error:#}")));
+        raised.as_ref().map_err(|error| anyhow!("the scene could not be raised: {error}"))
+    }
+}
+
+fn selected() -> Result<Vec<Flavour>> {
+    match env::var(SELECTION).as_deref() {
+        Err(_) | Ok("" | "ours") => Ok(vec![Flavour::Ours]),
+        Ok("stock") => Ok(vec![Flavour::Stock]),
+        Ok("both") => Ok(vec![Flavour::Stock, Flavour::Ours]),
+        Ok(other) => bail!("{SELECTION} is {other:?}; there is stock, ours and both"),
+    }
+}
+
+fn lacking(flavour: Flavour) -> Option<String> {
+    parts::lacking(&["kube-apiserver", "containerd"]).or_else(|| flavour.lacking())
+}
