@@ -72,7 +72,8 @@ mod tests {
 
     #[test]
     fn a_gate_is_what_is_said_of_it_its_stage_or_upstream() {
-        let cases: &[(&str, &[(&str, bool)], &str, bool)] = &[
+        type Said = [(&'static str, bool)];
+        let cases: &[(&str, &Said, &str, bool)] = &[
             ("upstream's default", &[], "KubeletCrashLoopBackOffMax", true),
             (
                 "said to be shut",
