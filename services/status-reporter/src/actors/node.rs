@@ -11,8 +11,8 @@ use crate::{
     ports::{Addresses, Api, NodeSight},
 };
 use actix::{
-    Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, Recipient, StreamHandler,
-    WrapFuture,
+    Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, Recipient, SpawnHandle,
+    StreamHandler, WrapFuture,
 };
 use chassis::{Service, error};
 use messages::status_reporter;
@@ -38,6 +38,7 @@ pub(crate) struct Node {
     uid: Option<String>,
     said: bool,
     watching: bool,
+    wake: Option<SpawnHandle>,
 }
 
 /// What a node is made of.
@@ -70,6 +71,7 @@ impl Node {
             uid: None,
             said: false,
             watching: false,
+            wake: None,
         }
     }
 
@@ -88,7 +90,8 @@ impl Node {
         match effect {
             Effect::Ask(ask) => self.ask(ask, ctx),
             Effect::WakeAfter(pause) => {
-                ctx.run_later(pause, |node, ctx| node.on(Fact::Woke, ctx));
+                let wake = ctx.run_later(pause, |node, ctx| node.on(Fact::Woke, ctx));
+                self.wake.replace(wake).map(|earlier| ctx.cancel_future(earlier));
             }
             Effect::Say(node) => self.say(*node, ctx),
             Effect::Record(event) => self.events.do_send(Record(event)),

@@ -13,11 +13,11 @@ use crate::{
     },
     ports::Api,
 };
-use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
+use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, SpawnHandle};
 use chassis::telemetry::{self, keys};
 use messages::{NodeName, PodUid, pod_lifecycle::PodSource};
 use opentelemetry::{Context as TraceContext, KeyValue};
-use std::rc::Rc;
+use std::{rc::Rc, time::Duration};
 use tracing::{Instrument, Span, info_span, warn};
 
 /// A pod's reporter.
@@ -30,6 +30,7 @@ pub(crate) struct Pod {
     pods: Addr<Pods>,
     /// Of the newest status.
     context: TraceContext,
+    wake: Option<SpawnHandle>,
 }
 
 /// What a pod is made of.
@@ -60,16 +61,23 @@ struct Answered(Result<Option<Box<View>>, Failure>);
 impl Pod {
     pub(crate) fn new(parts: Parts) -> Self {
         let Parts { uid, name, node, api, pods, told_of } = parts;
-        Self { uid, name, node, core: pod::Pod::new(told_of), api, pods, context: TraceContext::new() }
+        Self {
+            uid,
+            name,
+            node,
+            core: pod::Pod::new(told_of),
+            api,
+            pods,
+            context: TraceContext::new(),
+            wake: None,
+        }
     }
 
     fn on(&mut self, fact: Fact, ctx: &mut Context<Self>) {
         for effect in self.core.step(now(), fact) {
             match effect {
                 Effect::Queue(class) => self.pods.do_send(Queue(self.uid.clone(), class)),
-                Effect::WakeAfter(pause) => {
-                    ctx.run_later(pause, |pod, ctx| pod.on(Fact::Woke, ctx));
-                }
+                Effect::WakeAfter(pause) => self.wake_after(pause, ctx),
                 Effect::Ended(ended) => self.tell_of_start(&ended),
                 Effect::Refused(failure) => {
                     let (namespace, name) = &self.name;
@@ -77,6 +85,13 @@ impl Pod {
                 }
                 Effect::Leave => self.pods.do_send(Left(self.uid.clone())),
             }
+        }
+    }
+
+    fn wake_after(&mut self, pause: Duration, ctx: &mut Context<Self>) {
+        let wake = ctx.run_later(pause, |pod, ctx| pod.on(Fact::Woke, ctx));
+        if let Some(earlier) = self.wake.replace(wake) {
+            ctx.cancel_future(earlier);
         }
     }
 

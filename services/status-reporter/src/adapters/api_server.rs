@@ -36,6 +36,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The longest pause before a watch that broke is begun again.
 const WATCH_AGAIN: Duration = Duration::from_secs(2);
 
+/// What the API server's message holds when a UID precondition fails: both kinds of 409 have the same reason.
+const OTHER_UID: &str = "UID in precondition";
+
 /// The API server, as the one node that this is.
 pub(crate) struct ApiServer {
     client: Client,
@@ -240,6 +243,7 @@ fn failure(error: Error) -> Failure {
     match status.code {
         404 => Failure::NotFound,
         409 if status.reason == "AlreadyExists" => Failure::AlreadyExists,
+        409 if status.message.contains(OTHER_UID) => Failure::OtherUid,
         409 => Failure::Conflict,
         403 => Failure::Forbidden(status.message),
         400 | 413 | 415 | 422 => Failure::Invalid(status.message),

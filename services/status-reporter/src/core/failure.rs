@@ -11,8 +11,11 @@ pub(crate) enum Failure {
     /// 409 to a POST.
     #[error("there is such an object already")]
     AlreadyExists,
-    /// 409 otherwise: another UID or version than the one that was meant.
+    /// 409 to a precondition: the object of this name is not the one that was meant.
     #[error("the object is another one by now")]
+    OtherUid,
+    /// 409 otherwise: somebody else wrote it at the same time.
+    #[error("somebody else wrote the object at the same time")]
     Conflict,
     /// 403.
     #[error("forbidden: {0}")]

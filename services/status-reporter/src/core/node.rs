@@ -3,7 +3,8 @@
 //!
 //! Parts: [`compose`] the object, [`resources`] what pods may have, [`ready`], [`pressure`] and
 //! [`silence`] what the conditions say, [`conditions`] how they are written, [`status`] what differs,
-//! [`registration`] how it comes to be in the API. [`Reporter`] puts them together, one fact at a time.
+//! [`registration`] how it comes to be in the API. [`situation`] holds what was heard. [`Reporter`] puts them
+//! together, one fact at a time.
 
 pub(crate) mod compose;
 pub(crate) mod conditions;
@@ -15,22 +16,21 @@ pub(crate) mod ready;
 pub(crate) mod registration;
 pub(crate) mod resources;
 pub(crate) mod silence;
+mod situation;
 pub(crate) mod status;
 
 use super::{backoff, failure::Failure, time::Now};
 use chassis::config::NodeConfig;
-use compose::Facts;
+use conditions::Wanted;
 use k8s_openapi::api::core::v1::{Node, NodeCondition, NodeStatus};
 use messages::{
     BootTime, Owner,
     cri_bridge::{Machine, Runtime},
     status_reporter::{self, RecordEvent},
 };
-use pressure::DiskPressure;
-use ready::RuntimeSeen;
 use registration::{Registration, Step};
 use serde_json::Value;
-use silence::Ears;
+use situation::Situation;
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 /// What the reporter is told.
@@ -94,12 +94,7 @@ pub(crate) enum Effect {
 #[derive(Debug)]
 pub(crate) struct Reporter {
     config: Arc<NodeConfig>,
-    machine: Option<Machine>,
-    addresses: Option<Vec<IpAddr>>,
-    runtime: RuntimeSeen,
-    in_use: Vec<String>,
-    ears: Ears,
-    disk: DiskPressure,
+    situation: Situation,
     registration: Registration,
     /// The node as the API server has it, as far as is known.
     accepted: Option<Node>,
@@ -110,21 +105,23 @@ pub(crate) struct Reporter {
     reported_at: Option<BootTime>,
     said: Option<Box<status_reporter::Node>>,
     begun: bool,
-    /// When a fact was last taken in; there is one at least every 10 s.
-    stepped_at: BootTime,
+    /// What follows from the fact that is being taken in.
+    effects: Vec<Effect>,
+}
+
+/// The status as it should be.
+struct Draft {
+    status: NodeStatus,
+    wanted: Vec<Wanted>,
+    conditions: Vec<NodeCondition>,
 }
 
 impl Reporter {
     /// A reporter that remembers the node as it was last accepted.
     pub(crate) fn new(config: Arc<NodeConfig>, remembered: Option<Node>, now: Now) -> Self {
         Self {
+            situation: Situation::new(config.clone(), now.boot),
             config,
-            machine: None,
-            addresses: None,
-            runtime: RuntimeSeen::default(),
-            in_use: Vec::new(),
-            ears: Ears::new(now.boot),
-            disk: DiskPressure::default(),
             registration: Registration::default(),
             accepted: remembered,
             writing: false,
@@ -133,7 +130,7 @@ impl Reporter {
             reported_at: None,
             said: None,
             begun: false,
-            stepped_at: now.boot,
+            effects: Vec::new(),
         }
     }
 
@@ -146,177 +143,143 @@ impl Reporter {
 
     /// Takes a fact in.
     pub(crate) fn step(&mut self, now: Now, fact: Fact) -> Vec<Effect> {
-        let mut effects = Vec::new();
-        let is_tick = matches!(fact, Fact::Tick);
-        // Whoever slept himself has heard nobody.
-        if now.boot.since(self.stepped_at) > silence::PATIENCE {
-            self.ears.forgive(now.boot);
+        let is_look = matches!(fact, Fact::Tick);
+        self.situation.wake(now.boot);
+        self.take(now, fact);
+        if let Some(draft) = self.draft(now) {
+            self.begin(now);
+            self.write(now, is_look, &draft);
+            self.say(draft);
         }
-        self.stepped_at = now.boot;
-        self.take(now, fact, &mut effects);
-        self.decide(now, is_tick, &mut effects);
-        effects
+        std::mem::take(&mut self.effects)
     }
 
-    fn take(&mut self, now: Now, fact: Fact, effects: &mut Vec<Effect>) {
+    fn take(&mut self, now: Now, fact: Fact) {
         match fact {
-            Fact::Machine(machine) => {
-                self.disk.measure(now.boot, &machine.nodefs, &self.config.kubelet);
-                self.machine = Some(*machine);
-            }
-            Fact::Runtime(runtime) => self.runtime.see(now.boot, *runtime),
-            Fact::InUse(volumes) => self.in_use = volumes,
-            Fact::Addresses(addresses) => self.addresses = Some(addresses),
-            Fact::Heard(owner, at) => self.ears.hear(at.min(now.boot), owner),
-            Fact::Bus(is_there) => self.ears.bus(now.boot, is_there),
+            Fact::Machine(machine) => self.situation.machine(now.boot, *machine),
+            Fact::Runtime(runtime) => self.situation.runtime(now.boot, *runtime),
+            Fact::InUse(volumes) => self.situation.in_use(volumes),
+            Fact::Addresses(addresses) => self.situation.addresses(addresses),
+            Fact::Heard(owner, at) => self.situation.ears().hear(at.min(now.boot), owner),
+            Fact::Bus(is_there) => self.situation.ears().bus(now.boot, is_there),
             Fact::Woke => self.not_before = BootTime::default(),
             Fact::Tick => {
-                let silent = self.ears.newly_silent(now.boot);
-                effects
-                    .extend(silent.into_iter().map(|owner| Effect::Record(events::silent(owner, now.unix))));
+                let silent = self.situation.ears().newly_silent(now.boot);
+                self.record(silent.into_iter().map(|owner| events::silent(owner, now.unix)));
             }
-            Fact::Answered(answer) if self.writing => self.written(now, answer, effects),
-            Fact::Answered(answer) => self.registering(now, answer, effects),
-            Fact::Seen(node) => self.see(now, *node, effects),
-            Fact::SeenGone => {
-                if self.registration.is_registered() {
-                    self.registration = Registration::Deleted;
-                }
-            }
+            Fact::Answered(answer) if self.writing => self.written(now, answer),
+            Fact::Answered(answer) => self.registering(now, answer),
+            Fact::Seen(node) => self.see(now, *node),
+            Fact::SeenGone if self.registration.is_registered() => self.registration = Registration::Deleted,
+            Fact::SeenGone => {}
         }
     }
 
-    fn see(&mut self, now: Now, node: Node, effects: &mut Vec<Effect>) {
-        if !matches!(self.registration, Registration::Registered | Registration::Deleted) {
+    fn see(&mut self, now: Now, node: Node) {
+        let is_ours = matches!(self.registration, Registration::Registered | Registration::Deleted);
+        if !is_ours || self.accepted.as_ref().is_some_and(|known| is_older(&node, known)) {
             return;
         }
-        if self.accepted.as_ref().is_some_and(|known| is_older(&node, known)) {
-            return;
-        }
-        effects.extend(events::schedulable(self.accepted.as_ref(), &node, now.unix).map(Effect::Record));
+        self.record(events::schedulable(self.accepted.as_ref(), &node, now.unix));
         self.registration = Registration::Registered;
         self.accepted = Some(node);
     }
 
-    fn registering(&mut self, now: Now, answer: Result<Box<Node>, Failure>, effects: &mut Vec<Effect>) {
+    fn registering(&mut self, now: Now, answer: Result<Box<Node>, Failure>) {
         let is_stale = answer.as_ref().map(|node| registration::stale(node, &self.config).is_some());
         let was_created = self.registration == Registration::Creating && answer.is_ok();
         let (registration, step) = self.registration.answered(is_stale);
         self.registration = registration;
-        self.reported_at = was_created.then_some(now.boot).or(self.reported_at);
-        let transitions =
-            if let (Ok(node), Step::Done) = (&answer, step) { self.transitions(now, node) } else { vec![] };
         match answer {
-            Ok(node) => self.accepted = Some(*node),
-            Err(failure) => self.register_again(now, step, failure, effects),
+            Ok(node) => {
+                if was_created {
+                    self.reported_at = Some(now.boot);
+                    self.record_transitions(now);
+                }
+                self.accepted = Some(*node);
+            }
+            Err(failure) if step == Step::Again => {
+                self.pause(now, backoff::REGISTRATION, &failure);
+                self.effects.push(Effect::NotRegistered(failure));
+            }
+            Err(_) => {}
         }
-        self.perform(step, effects);
-        effects.extend(transitions.into_iter().map(Effect::Record));
+        self.go_on(step);
     }
 
-    /// Events of what changes with a node that was just registered: seen from the node that we remember, or
-    /// from none.
-    fn transitions(&self, now: Now, node: &Node) -> Vec<RecordEvent> {
-        let was = self.accepted.as_ref().map(conditions_of).unwrap_or_default();
-        let is_new = conditions_of(node);
-        let wanted = self.wanted(now);
-        // A node that existed still shows its old conditions: the patch to come will tell.
-        if !conditions::are_said(&wanted, is_new) {
-            return Vec::new();
-        }
-        events::transitions(&self.config, &conditions::transitions(&wanted, was), now.unix)
-    }
-
-    fn register_again(&mut self, now: Now, step: Step, failure: Failure, effects: &mut Vec<Effect>) {
-        if step == Step::Again {
-            self.pause(now, backoff::REGISTRATION, &failure, effects);
-            effects.push(Effect::NotRegistered(failure));
-        }
-    }
-
-    fn perform(&mut self, step: Step, effects: &mut Vec<Effect>) {
+    fn go_on(&mut self, step: Step) {
         match step {
-            Step::Read => effects.push(Effect::Ask(Ask::Read)),
+            Step::Read => self.effects.push(Effect::Ask(Ask::Read)),
             Step::Reconcile => {
                 let patch = self.accepted.as_ref().and_then(|node| registration::stale(node, &self.config));
-                effects.extend(patch.map(Ask::Patch).map(Effect::Ask));
+                self.effects.extend(patch.map(|patch| Effect::Ask(Ask::Patch(patch))));
             }
             Step::Done => {
                 self.failures = 0;
-                effects.push(Effect::Registered);
+                self.effects.push(Effect::Registered);
             }
             Step::Create | Step::Again => {}
         }
     }
 
-    fn written(&mut self, now: Now, answer: Result<Box<Node>, Failure>, effects: &mut Vec<Effect>) {
+    fn written(&mut self, now: Now, answer: Result<Box<Node>, Failure>) {
         self.writing = false;
         match answer {
             Ok(node) => {
-                let wanted = self.wanted(now);
-                let changed = conditions::transitions(&wanted, self.known_conditions());
-                effects.extend(
-                    events::transitions(&self.config, &changed, now.unix).into_iter().map(Effect::Record),
+                self.record_transitions(now);
+                self.record(
+                    self.accepted.as_ref().and_then(|known| events::rebooted(known, &node, now.unix)),
                 );
-                let rebooted =
-                    self.accepted.as_ref().and_then(|known| events::rebooted(known, &node, now.unix));
-                effects.extend(rebooted.map(Effect::Record));
                 self.failures = 0;
                 self.reported_at = Some(now.boot);
                 self.accepted = Some(*node);
             }
             Err(Failure::NotFound) => self.registration = Registration::Deleted,
-            Err(failure) => self.pause(now, backoff::WRITES, &failure, effects),
+            Err(failure) => self.pause(now, backoff::WRITES, &failure),
         }
     }
 
-    fn pause(&mut self, now: Now, policy: backoff::Policy, failure: &Failure, effects: &mut Vec<Effect>) {
+    /// What has changed since the API server was told last.
+    fn record_transitions(&mut self, now: Now) {
+        let known = self.accepted.as_ref().map(conditions_of).unwrap_or_default();
+        let wanted = self.situation.wanted(now.boot, known);
+        let changed = conditions::transitions(&wanted, known);
+        self.record(events::transitions(&self.config, &changed, now.unix));
+    }
+
+    fn record(&mut self, events: impl IntoIterator<Item = RecordEvent>) {
+        self.effects.extend(events.into_iter().map(Effect::Record));
+    }
+
+    fn pause(&mut self, now: Now, policy: backoff::Policy, failure: &Failure) {
         self.failures = self.failures.saturating_add(1);
         let pause = policy.pause(self.failures, now.dice, failure);
         self.not_before = now.boot.after(pause);
-        effects.push(Effect::WakeAfter(pause));
+        self.effects.push(Effect::WakeAfter(pause));
     }
 
-    /// What follows from all facts together.
-    fn decide(&mut self, now: Now, is_tick: bool, effects: &mut Vec<Effect>) {
-        let Some(status) = self.status() else { return };
-        self.begin(now, effects);
-        let wanted = self.wanted(now);
-        let composed = conditions::compose(&wanted, self.known_conditions(), now);
-        if now.boot >= self.not_before && !self.config.is_standalone() {
-            self.write(now, is_tick, &wanted, (&status, &composed), effects);
-        }
-        self.say(status, composed, effects);
-    }
-
-    fn begin(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        if !self.begun {
-            self.begun = true;
-            let cgroup_version = self.machine.as_ref().map_or(2, |machine| machine.cgroup_version);
-            effects.extend(events::beginning(cgroup_version, now.unix).into_iter().map(Effect::Record));
+    fn begin(&mut self, now: Now) {
+        if !std::mem::replace(&mut self.begun, true) {
+            self.record(events::beginning(self.situation.cgroup_version(), now.unix));
         }
     }
 
-    fn write(
-        &mut self,
-        now: Now,
-        is_tick: bool,
-        wanted: &[conditions::Wanted],
-        (status, composed): (&NodeStatus, &[NodeCondition]),
-        effects: &mut Vec<Effect>,
-    ) {
+    fn write(&mut self, now: Now, is_look: bool, draft: &Draft) {
+        if now.boot < self.not_before || self.config.is_standalone() {
+            return;
+        }
         match self.registration {
             Registration::Unknown => {
                 let (registration, step) = self.registration.begin(self.config.kubelet.register_node);
                 self.registration = registration;
-                effects.push(Effect::Ask(match step {
-                    Step::Create => Ask::Create(Box::new(self.whole(status.clone(), composed.to_vec()))),
-                    _ => Ask::Read,
-                }));
+                let node = || self.situation.node(draft.status.clone(), draft.conditions.clone());
+                let ask = if step == Step::Create { Ask::Create(Box::new(node())) } else { Ask::Read };
+                self.effects.push(Effect::Ask(ask));
             }
-            Registration::Registered if !self.writing && self.is_due(now, is_tick, wanted, status) => {
+            Registration::Registered if !self.writing && self.is_due(now, is_look, draft) => {
                 self.writing = true;
-                effects.push(Effect::Ask(Ask::PatchStatus(status::patch(status, composed))));
+                let patch = status::patch(&draft.status, &draft.conditions);
+                self.effects.push(Effect::Ask(Ask::PatchStatus(patch)));
             }
             _ => {}
         }
@@ -325,16 +288,16 @@ impl Reporter {
     /// The status is written at once when a condition flips, or as long as the node was never ready; when
     /// anything else differs at the next look; and every few minutes in any case. The lease, not this, says
     /// that the node lives.
-    fn is_due(&self, now: Now, is_tick: bool, wanted: &[conditions::Wanted], status: &NodeStatus) -> bool {
+    fn is_due(&self, now: Now, is_look: bool, draft: &Draft) -> bool {
         let known = self.known_conditions();
         let differs = || {
             let accepted = self.accepted.as_ref().and_then(|node| node.status.as_ref());
-            !conditions::are_said(wanted, known)
-                || !accepted.is_some_and(|accepted| status::is_said(status, accepted))
+            let is_said = accepted.is_some_and(|accepted| status::is_said(&draft.status, accepted));
+            !is_said || !conditions::are_said(&draft.wanted, known)
         };
-        let flips = !conditions::transitions(wanted, known).is_empty();
-        let hurries = is_tick || self.reported_at.is_none() || !conditions::say_ready(known);
-        flips || (hurries && differs()) || (is_tick && self.is_overdue(now))
+        let flips = !conditions::transitions(&draft.wanted, known).is_empty();
+        let hurries = is_look || self.reported_at.is_none() || !conditions::say_ready(known);
+        flips || (hurries && differs()) || (is_look && self.is_overdue(now))
     }
 
     /// Spread over half a period, so that nodes that came up together do not report together for ever.
@@ -344,56 +307,27 @@ impl Reporter {
         self.reported_at.is_none_or(|reported_at| now.boot.since(reported_at) + spread >= period)
     }
 
-    fn say(&mut self, status: NodeStatus, composed: Vec<NodeCondition>, effects: &mut Vec<Effect>) {
-        let accepted = self.accepted.clone();
-        let registered = accepted.is_some();
-        let object = accepted.unwrap_or_else(|| self.whole(status, composed));
-        let node = Box::new(status_reporter::Node {
-            registered,
-            standalone: self.config.is_standalone(),
-            object: object.into(),
-        });
+    fn say(&mut self, draft: Draft) {
+        let registered = self.accepted.is_some();
+        let object = self.accepted.clone();
+        let object = object.unwrap_or_else(|| self.situation.node(draft.status, draft.conditions));
+        let standalone = self.config.is_standalone();
+        let node = Box::new(status_reporter::Node { registered, standalone, object: object.into() });
         if self.said.as_ref().is_none_or(|said| says_more(said, &node)) {
             self.said = Some(node.clone());
-            effects.push(Effect::Say(node));
+            self.effects.push(Effect::Say(node));
         }
     }
 
-    fn whole(&self, status: NodeStatus, conditions: Vec<NodeCondition>) -> Node {
-        let mut node = self.facts().map(compose::node).unwrap_or_default();
-        node.status = Some(NodeStatus { conditions: Some(conditions), ..status });
-        node
+    fn draft(&self, now: Now) -> Option<Draft> {
+        let status = self.situation.status(self.accepted.as_ref())?;
+        let known = self.known_conditions();
+        let wanted = self.situation.wanted(now.boot, known);
+        let conditions = conditions::compose(&wanted, known, now);
+        Some(Draft { status, wanted, conditions })
     }
 
-    fn status(&self) -> Option<NodeStatus> {
-        let mut status = compose::status(self.facts()?);
-        let accepted = self.accepted.as_ref().and_then(|node| node.status.as_ref()?.addresses.clone());
-        if self.config.external_cloud_provider
-            && accepted.as_ref().is_some_and(|addresses| !addresses.is_empty())
-        {
-            status.addresses = accepted;
-        }
-        Some(status)
-    }
-
-    fn facts(&self) -> Option<Facts<'_>> {
-        Some(Facts {
-            config: &self.config,
-            machine: self.machine.as_ref()?,
-            runtime: self.runtime.newest(),
-            addresses: self.addresses.as_deref()?,
-            in_use: &self.in_use,
-        })
-    }
-
-    fn wanted(&self, now: Now) -> Vec<conditions::Wanted> {
-        let was_ready = conditions::say_ready(self.known_conditions());
-        let faults = ready::faults(now.boot, &self.runtime, &self.ears, was_ready);
-        let ready = if faults.is_empty() { Ok(()) } else { Err(ready::message(&faults)) };
-        conditions::wanted(self.disk.holds(now.boot, &self.config.kubelet), ready)
-    }
-
-    /// The conditions as they were last accepted; standalone, as they were last said.
+    /// The conditions as they were last accepted; before that, as they were last said.
     fn known_conditions(&self) -> &[NodeCondition] {
         let said = self.said.as_ref().map(|said| &*said.object);
         self.accepted.as_ref().or(said).map(conditions_of).unwrap_or_default()

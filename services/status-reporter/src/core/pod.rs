@@ -63,7 +63,7 @@ pub(crate) enum Fact {
 pub(crate) enum Effect {
     /// Ask for a turn; when it comes, [`Pod::turn`] tells the deed.
     Queue(Class),
-    /// Say `Woke` after this time.
+    /// Say `Woke` after this time; replaces what was asked for before.
     WakeAfter(Duration),
     /// The start is over.
     Ended(Ended),
@@ -102,8 +102,8 @@ pub(crate) struct Pod {
     wanted: Option<Box<Status>>,
     /// Grows with each word of pod-lifecycle.
     word: u64,
-    /// The word that the API server has answered: it will not say it better.
-    settled: Option<u64>,
+    /// The word that the API server has answered, and for which object: it will not say it better.
+    settled: Option<(u64, String)>,
     known: Known,
     /// The newest version seen of any object for it: older sights come late.
     newest: u64,
@@ -118,6 +118,8 @@ pub(crate) struct Pod {
     ended: Option<u32>,
     started_at: Option<i64>,
     ready_at: Option<i64>,
+    /// What follows from the fact that is being taken in.
+    effects: Vec<Effect>,
 }
 
 impl Pod {
@@ -138,12 +140,11 @@ impl Pod {
 
     /// Takes a fact in.
     pub(crate) fn step(&mut self, now: Now, fact: Fact) -> Vec<Effect> {
-        let mut effects = Vec::new();
         let may_be_last = matches!(fact, Fact::Unsaid | Fact::Gone(_) | Fact::Answered(_));
         match fact {
-            Fact::Said(status) => self.hear(now, status, &mut effects),
+            Fact::Said(status) => self.hear(now, status),
             Fact::Unsaid => self.wanted = None,
-            Fact::Seen(view) => self.see(now, view, &mut effects),
+            Fact::Seen(view) => self.see(now, view),
             Fact::Absent if self.known.view().is_none() => self.known = Known::None,
             Fact::Gone(uid) if self.known.view().is_some_and(|view| view.uid == uid) => {
                 self.known = Known::None
@@ -151,15 +152,15 @@ impl Pod {
             Fact::Absent | Fact::Gone(_) => {}
             Fact::Displaced => (self.known, self.newest) = (Known::Displaced, 0),
             Fact::Node(uid) => self.node = uid,
-            Fact::Answered(answer) => self.answered(now, answer, &mut effects),
+            Fact::Answered(answer) => self.answered(now, answer),
             Fact::Woke => self.not_before = BootTime::default(),
         }
         if let Some((class, _)) = self.next(now) {
-            effects.push(Effect::Queue(class));
+            self.effects.push(Effect::Queue(class));
         } else if may_be_last && self.is_done() {
-            effects.push(Effect::Leave);
+            self.effects.push(Effect::Leave);
         }
-        effects
+        std::mem::take(&mut self.effects)
     }
 
     /// The deed whose turn has come; `None` when by now there is none.
@@ -172,7 +173,7 @@ impl Pod {
         Some(deed)
     }
 
-    fn hear(&mut self, now: Now, status: Box<Status>, effects: &mut Vec<Effect>) {
+    fn hear(&mut self, now: Now, status: Box<Status>) {
         let over = start::is_over(&status.status);
         if self.wanted.as_ref().is_some_and(|was| was.life != status.life) {
             (self.started_at, self.ready_at) = (None, None);
@@ -184,11 +185,11 @@ impl Pod {
         self.word += 1;
         // A static pod is known to nobody but this node: its start is over when it runs.
         if over && is_static {
-            self.end(now, effects);
+            self.end(now);
         }
     }
 
-    fn see(&mut self, now: Now, view: Box<View>, effects: &mut Vec<Effect>) {
+    fn see(&mut self, now: Now, view: Box<View>) {
         if !self.is_news(&view) {
             return;
         }
@@ -196,47 +197,56 @@ impl Pod {
         if self.written_at.is_none() && start::is_over(&view.status) {
             self.ended = self.ended.or(self.wanted.as_ref().map(|status| status.life)).or(Some(0));
         }
-        let is_spoilt = self.is_settled() && !self.is_said_by(&view);
+        let is_spoilt = self.is_settled_for(&view.uid) && !self.is_said_by(&view);
         self.known = Known::Some(view);
         if is_spoilt {
-            self.repair(now, effects);
+            self.repair(now);
         }
     }
 
     /// Somebody else has written what is ours: it is written again, but not each time at once.
-    fn repair(&mut self, now: Now, effects: &mut Vec<Effect>) {
+    fn repair(&mut self, now: Now) {
         self.settled = None;
         let pause = self
             .written_at
             .map_or(Duration::ZERO, |written_at| REPAIR.saturating_sub(now.boot.since(written_at)));
         if !pause.is_zero() {
             self.not_before = now.boot.after(pause);
-            effects.push(Effect::WakeAfter(pause));
+            self.effects.push(Effect::WakeAfter(pause));
         }
     }
 
-    fn answered(&mut self, now: Now, answer: Result<Option<Box<View>>, Failure>, effects: &mut Vec<Effect>) {
+    fn answered(&mut self, now: Now, answer: Result<Option<Box<View>>, Failure>) {
         let Some((deed, word)) = self.under_way.take() else { return };
         match answer {
             Ok(view) => {
                 self.failures = 0;
-                self.done(now, &deed, word, view, effects);
+                self.done(now, &deed, word, view);
             }
-            // The object that was meant is gone, or its name is another pod's by now: the watch will tell.
-            Err(Failure::NotFound | Failure::Conflict) => self.known = Known::None,
-            Err(failure @ Failure::Invalid(_)) if matches!(deed, Deed::Patch { .. }) => {
-                self.settled = Some(word);
-                effects.push(Effect::Refused(failure));
-            }
-            Err(failure) => self.pause(now, failure, effects),
+            Err(failure) => self.failed(now, deed, word, failure),
         }
     }
 
-    fn done(&mut self, now: Now, deed: &Deed, word: u64, view: Option<Box<View>>, effects: &mut Vec<Effect>) {
-        if matches!(deed, Deed::Patch { .. }) {
-            self.settled = Some(word);
+    fn failed(&mut self, now: Now, deed: Deed, word: u64, failure: Failure) {
+        match (deed, failure) {
+            // For that object it is too late; if the pod has another, the watch will tell.
+            (Deed::Patch { uid, .. }, Failure::NotFound | Failure::OtherUid) => {
+                self.settled = Some((word, uid))
+            }
+            (_, Failure::NotFound | Failure::OtherUid) => self.known = Known::None,
+            (Deed::Patch { uid, .. }, failure @ Failure::Invalid(_)) => {
+                self.settled = Some((word, uid));
+                self.effects.push(Effect::Refused(failure));
+            }
+            (_, failure) => self.pause(now, failure),
+        }
+    }
+
+    fn done(&mut self, now: Now, deed: &Deed, word: u64, view: Option<Box<View>>) {
+        if let Deed::Patch { uid, .. } = deed {
+            self.settled = Some((word, uid.clone()));
             if view.as_ref().is_some_and(|view| start::is_over(&view.status)) {
-                self.end(now, effects);
+                self.end(now);
             }
         }
         match view {
@@ -253,12 +263,12 @@ impl Pod {
         is_news
     }
 
-    fn end(&mut self, now: Now, effects: &mut Vec<Effect>) {
+    fn end(&mut self, now: Now) {
         let Some(status) = self.wanted.as_ref().filter(|status| self.ended != Some(status.life)) else {
             return;
         };
         self.ended = Some(status.life);
-        effects.push(Effect::Ended(Ended {
+        self.effects.push(Effect::Ended(Ended {
             life: status.life,
             began: status.seen_at,
             containers_started: self.started_at.unwrap_or(now.unix),
@@ -267,13 +277,13 @@ impl Pod {
         }));
     }
 
-    fn pause(&mut self, now: Now, failure: Failure, effects: &mut Vec<Effect>) {
+    fn pause(&mut self, now: Now, failure: Failure) {
         self.failures = self.failures.saturating_add(1);
         let pause = backoff::WRITES.pause(self.failures, now.dice, &failure);
         self.not_before = now.boot.after(pause);
-        effects.push(Effect::WakeAfter(pause));
+        self.effects.push(Effect::WakeAfter(pause));
         if matches!(failure, Failure::Forbidden(_) | Failure::Invalid(_)) && self.failures == 1 {
-            effects.push(Effect::Refused(failure));
+            self.effects.push(Effect::Refused(failure));
         }
     }
 
@@ -291,8 +301,8 @@ impl Pod {
         self.wanted.is_none() && self.under_way.is_none() && !owes_a_deletion
     }
 
-    fn is_settled(&self) -> bool {
-        self.settled == Some(self.word)
+    fn is_settled_for(&self, uid: &str) -> bool {
+        self.settled.as_ref().is_some_and(|(word, settled)| *word == self.word && settled == uid)
     }
 
     fn is_said_by(&self, view: &View) -> bool {

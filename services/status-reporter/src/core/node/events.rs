@@ -9,9 +9,9 @@ use messages::{
 };
 
 /// The node's agent has begun.
-pub(super) fn beginning(cgroup_version: u8, at: i64) -> Vec<RecordEvent> {
+pub(super) fn beginning(cgroup_version: Option<u8>, at: i64) -> Vec<RecordEvent> {
     let mut events = vec![normal("Starting", "Starting kubelet.".to_owned(), at)];
-    if cgroup_version == 1 {
+    if cgroup_version == Some(1) {
         let message = "this machine has cgroup v1, which Kubernetes only keeps alive: move it to cgroup v2";
         events.push(warning("CgroupV1", message.to_owned(), at));
     }

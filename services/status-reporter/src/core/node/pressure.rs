@@ -55,9 +55,12 @@ mod tests {
         Filesystem { capacity: 100, available, inodes: 1000, inodes_free }
     }
 
+    /// A sentence, measurements by the minute, and whether there is pressure at a minute.
+    type Row<'a> = (&'a str, &'a [(u64, Filesystem)], u64, bool);
+
     #[test]
     fn pressure_comes_with_a_measurement_and_goes_some_minutes_after_the_last_one() {
-        let cases: &[(&str, &[(u64, Filesystem)], u64, bool)] = &[
+        let cases: &[Row] = &[
             ("nothing was measured", &[], 0, false),
             ("there is enough", &[(0, disk(50, 500))], 0, false),
             ("a tenth is the threshold", &[(0, disk(10, 500))], 0, false),

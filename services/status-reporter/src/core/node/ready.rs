@@ -125,10 +125,14 @@ mod tests {
         message(&faults(at(second), &seen, &ears, was_ready))
     }
 
+    /// A sentence; by the second whether the runtime was reachable and had its network; a second, whether the
+    /// node was ready, and what is told.
+    type Row<'a> = (&'a str, &'a [(u64, bool, bool)], u64, bool, &'a str);
+
     #[test]
     fn the_node_is_ready_when_its_runtime_is() {
         const READY: &str = "kubelet is posting ready status";
-        let cases: &[(&str, &[(u64, bool, bool)], u64, bool, &str)] = &[
+        let cases: &[Row] = &[
             ("all is well", &[(0, true, true)], 1, false, READY),
             ("nothing is known yet", &[], 1, false, "the container runtime was not heard of yet"),
             ("nothing speaks against a node that was ready", &[], 1, true, READY),

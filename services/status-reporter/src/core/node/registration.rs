@@ -102,10 +102,13 @@ mod tests {
     use crate::core::node::fixtures::config;
     use Registration::{Creating, Reading, Reconciling, Registered, Unknown};
 
+    /// A sentence, a state and an answer to it, and what follows.
+    type Row<'a> = (&'a str, Registration, Result<bool, &'a Failure>, Registration, Step);
+
     #[test]
     fn a_node_is_made_or_adopted() {
         let forbidden = Failure::Forbidden(String::new());
-        let cases: &[(&str, Registration, Result<bool, &Failure>, Registration, Step)] = &[
+        let cases: &[Row] = &[
             ("a new node", Creating, Ok(false), Registered, Step::Done),
             ("one that was there", Creating, Err(&Failure::AlreadyExists), Reading, Step::Read),
             ("one that may not be made again", Creating, Err(&forbidden), Reading, Step::Read),

@@ -76,11 +76,13 @@ fn patched(effects: &[Effect]) -> Option<&Value> {
 }
 
 fn recorded(effects: &[Effect]) -> Vec<&str> {
-    let reason = |effect| match effect {
-        &Effect::Record(ref event) => Some(event.reason.as_str()),
-        _ => None,
-    };
-    effects.iter().filter_map(reason).collect()
+    let mut reasons = Vec::new();
+    for effect in effects {
+        if let Effect::Record(event) = effect {
+            reasons.push(event.reason.as_str());
+        }
+    }
+    reasons
 }
 
 fn said(effects: &[Effect]) -> Option<&status_reporter::Node> {
@@ -237,7 +239,12 @@ fn who_slept_himself_blames_nobody() {
     play.hear(Owner::CriBridge);
     play.later(6);
     assert!(
-        play.reporter.wanted(play.now()).iter().any(|wanted| wanted.event().1 == "NodeNotReady"),
+        play.reporter
+            .draft(play.now())
+            .unwrap()
+            .wanted
+            .iter()
+            .any(|wanted| wanted.event().1 == "NodeNotReady"),
         "but later"
     );
 }

@@ -71,7 +71,7 @@ fn of_static_pod(pod: &Pod, status: &Status) -> Option<(Class, Deed)> {
 }
 
 fn patch(pod: &Pod, status: &Status, view: &View) -> Option<(Class, Deed)> {
-    if pod.is_settled() || pod.is_said_by(view) {
+    if pod.is_settled_for(&view.uid) || pod.is_said_by(view) {
         return None;
     }
     let patch = merge::patch(&view.uid, &status.status, Some(&view.status));

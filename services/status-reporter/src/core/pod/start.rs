@@ -51,9 +51,9 @@ mod tests {
             (json!({"running": {}}), json!({"waiting": {"reason": "ContainerCreating"}}));
         let ended = json!({"terminated": {"exitCode": 0}});
         let cases: &[(&str, &str, &[Value], bool)] = &[
-            ("nothing runs", "Pending", &[waiting.clone()], false),
+            ("nothing runs", "Pending", std::slice::from_ref(&waiting), false),
             ("everything runs", "Running", &[running.clone(), running.clone()], true),
-            ("one is missing", "Running", &[running.clone(), waiting], false),
+            ("one is missing", "Running", &[running.clone(), waiting.clone()], false),
             ("one has ended already", "Running", &[running.clone(), ended], true),
             ("the phase is not there yet", "Pending", &[running], false),
             ("no container is known", "Running", &[], false),

@@ -134,14 +134,28 @@ fn a_status_that_is_refused_for_good_is_not_repeated_but_the_next_one_is_written
 
 #[test]
 fn a_status_for_a_pod_that_is_gone_or_another_is_dropped() {
-    for failure in [Failure::NotFound, Failure::Conflict] {
+    for failure in [Failure::NotFound, Failure::OtherUid] {
         let mut play = Play::default();
         play.deed(seen(1, "Pending"));
         play.deed(said("Running"));
         assert_eq!(play.fact(Fact::Answered(Err(failure))), []);
+        assert_eq!(play.deed(Fact::Woke), None);
+        play.fact(Fact::Gone("u-1".to_owned()));
         assert_eq!(play.deed(said("Succeeded")), None);
         assert_eq!(play.fact(Fact::Unsaid), [Effect::Leave]);
     }
+}
+
+#[test]
+fn a_write_that_met_another_is_repeated() {
+    let mut play = Play::default();
+    play.deed(seen(1, "Pending"));
+    play.deed(said("Running"));
+    assert_eq!(
+        play.fact(Fact::Answered(Err(Failure::Conflict))),
+        [Effect::WakeAfter(Duration::from_millis(200))]
+    );
+    assert!(play.deed(Fact::Woke).is_some());
 }
 
 #[test]
@@ -327,7 +341,9 @@ fn a_mirror_that_is_another_or_goes_away_is_replaced() {
         if want.is_some() {
             let next = play.deed(Fact::Answered(Ok(None)));
             assert!(matches!(next, Some(Deed::CreateMirror(_))), "{name}");
-            play.fact(Fact::Answered(Ok(Some(mirror("m2", 9, "h", "Running")))));
+            let patch = play.deed(Fact::Answered(Ok(Some(mirror("m2", 9, "h", "Pending")))));
+            assert!(patch.is_some(), "the new one knows nothing yet: {name}");
+            play.fact(Fact::Answered(Ok(Some(mirror("m2", 10, "h", "Running")))));
             assert_eq!(play.deed(Fact::Gone("m".to_owned())), None, "the old one's end comes late: {name}");
         }
     }
