@@ -7,7 +7,7 @@
 //! - what is known: [`situation`], seen through [`runtime`] and [`spec`];
 //! - what to do: [`plan`], made of [`sandbox`], [`init`], [`regular`], [`image`] and [`halt`], with
 //!   [`restart`] policies and [`backoff`] clocks; as [`deed`]s, of which [`flight`] keeps account;
-//! - what comes in from files and URLs: [`manifest`];
+//! - what comes in from files and URLs: [`manifest`], put together by [`gather`];
 //! - what to tell: [`status`], [`probes`], [`mirror`], [`event`].
 
 pub mod admission;
@@ -16,6 +16,7 @@ pub mod deed;
 pub mod event;
 pub mod flight;
 pub mod fnv;
+pub mod gather;
 pub mod halt;
 pub mod image;
 pub mod init;

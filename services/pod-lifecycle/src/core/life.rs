@@ -155,6 +155,8 @@ pub struct Rules {
     pub incarnation: Incarnation,
     /// The crash-loop rule.
     pub crash_loop: CrashLoop,
+    /// The greatest revision of any decision before: a later life of a UID decides later.
+    pub revision: u64,
 }
 
 /// One life of a pod.
@@ -189,7 +191,7 @@ impl Life {
             world: World::default(),
             flight: Flight::default(),
             rules,
-            revision: 0,
+            revision: rules.revision,
             said: Said::default(),
             told: BTreeMap::new(),
             told_network: None,
@@ -203,6 +205,11 @@ impl Life {
     /// What to journal.
     pub fn record(&self) -> &Record {
         &self.record
+    }
+
+    /// The revision of the newest decision.
+    pub fn revision(&self) -> u64 {
+        self.revision
     }
 
     /// The pod.

@@ -21,6 +21,8 @@ pub use identity::check_api_pod;
 /// The longest manifest that is read, in bytes. A pod that is much longer could not be mirrored: the
 /// API server's store takes 1.5 MiB, status and managed fields included.
 pub const MOST_BYTES: usize = 1024 * 1024;
+/// The longest answer of `staticPodURL`, which may hold many pods; as the stock kubelet has it.
+pub const MOST_URL_BYTES: usize = 10 * 1024 * 1024;
 
 /// Why a manifest was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -75,8 +77,12 @@ pub struct Manifest {
 /// # Errors
 /// When anything in it is not as it must be; the first fault is told.
 pub fn read(bytes: &[u8], place: Place<'_>, node: &NodeName) -> Result<Manifest, Refusal> {
-    if bytes.len() > MOST_BYTES {
-        let (size, most) = (bytes.len(), MOST_BYTES);
+    let most = match place {
+        Place::File(_) => MOST_BYTES,
+        Place::Url(_) => MOST_URL_BYTES,
+    };
+    if bytes.len() > most {
+        let size = bytes.len();
         return Err(Refusal::whole(format!("the manifest has {size} bytes; at most {most} are read")));
     }
     let decoded = decode::decode(bytes, matches!(place, Place::Url(_)))?;

@@ -59,6 +59,8 @@ pub enum Fact {
     Stopped(PodUid),
     /// A life is over.
     Finished(PodUid),
+    /// The node is to be emptied: every pod goes, and no source brings another.
+    Emptied,
     /// Time has passed.
     Woken,
 }
@@ -159,6 +161,8 @@ pub struct Roster {
     lives: Lives,
     /// Critical pods that wait for others to leave.
     preempting: BTreeMap<PodUid, BTreeSet<PodUid>>,
+    /// Nobody comes in any more.
+    is_closed: bool,
     effects: Vec<Effect>,
 }
 
@@ -175,6 +179,7 @@ impl Roster {
             sightings: BTreeMap::new(),
             lives,
             preempting: BTreeMap::new(),
+            is_closed: false,
             effects: Vec::new(),
         }
     }
@@ -182,6 +187,28 @@ impl Roster {
     /// What to journal of it.
     pub fn lives(&self) -> &Lives {
         &self.lives
+    }
+
+    /// Whether a pod stands here, whatever has become of it.
+    pub fn knows(&self, uid: &PodUid) -> bool {
+        self.pods.contains_key(uid)
+    }
+
+    /// Whether a pod waits to come in.
+    pub fn is_waiting(&self, uid: &PodUid) -> bool {
+        self.pods.get(uid).is_some_and(Entry::is_waiting)
+    }
+
+    /// Every source has delivered, and everyone was looked at who waits to come in: what has no life
+    /// now has none.
+    pub fn is_settled(&self) -> bool {
+        self.is_complete() && self.node.is_some() && self.runtime_is_listed
+    }
+
+    /// Whether these sources have delivered, as far as they are there.
+    pub fn have_delivered(&self, sources: &[PodSource]) -> bool {
+        let missing = self.settings.sources.difference(&self.delivered);
+        missing.into_iter().all(|source| !sources.contains(source))
     }
 
     /// Whether every source has delivered.
@@ -214,6 +241,7 @@ impl Roster {
             Fact::RuntimeListed => self.runtime_is_listed = true,
             Fact::Stopped(uid) => self.stop(&uid),
             Fact::Finished(uid) => self.finish(&uid, now),
+            Fact::Emptied => self.empty(),
             Fact::Woken => {}
         }
         let wake = self.admit(now);
@@ -248,7 +276,8 @@ impl Roster {
         self.effects.push(Effect::SaveLives);
     }
 
-    fn life_of(&self, uid: &PodUid) -> u32 {
+    /// How many lives of a UID are over.
+    pub fn life_of(&self, uid: &PodUid) -> u32 {
         self.lives.iter().find(|(known, _)| known == uid).map_or(0, |(_, lives)| *lives)
     }
 

@@ -59,8 +59,12 @@ impl Life {
 
     /// A status is made of what the runtime shows. Before that is heard, the journaled one is said.
     fn can_tell(&self) -> bool {
-        let unheard = matches!(self.world.runtime, Known::Unheard);
-        !unheard || self.record.origin == Origin::Rejected || self.said.status.is_none()
+        self.has_seen() || self.record.origin == Origin::Rejected || self.said.status.is_none()
+    }
+
+    /// The runtime's owner has spoken, of the pod and of the runtime.
+    fn has_seen(&self) -> bool {
+        !matches!(self.world.runtime, Known::Unheard) && !self.world.node.runtime_name.is_empty()
     }
 
     fn tell_status(&mut self, plan: &Plan, now: Moment) {
@@ -80,11 +84,10 @@ impl Life {
     }
 
     fn compose(&self, plan: &Plan, now: Moment) -> PodStatus {
-        match (self.record.origin, &self.world.runtime) {
-            (Origin::Rejected, _) => self.rejection(),
-            (_, Known::Unheard) if self.record.memory.status.phase.is_some() => {
-                self.record.memory.status.clone()
-            }
+        let last = &self.record.memory.status;
+        match self.record.origin {
+            Origin::Rejected => self.rejection(),
+            _ if !self.has_seen() && last.phase.is_some() => last.clone(),
             _ => {
                 let telling = Telling { plan, is_static: self.is_static() };
                 status::compose(&self.situation(now), telling)
@@ -135,7 +138,7 @@ impl Life {
     }
 
     fn tell_probes(&mut self, now: Moment) {
-        if matches!(self.world.runtime, Known::Unheard) {
+        if !self.has_seen() {
             return;
         }
         let probes = probes::compose(&self.situation(now), &self.uid);

@@ -35,7 +35,7 @@ struct Scene {
 }
 
 fn rules() -> Rules {
-    Rules { incarnation: Incarnation(1), crash_loop: CrashLoop::default() }
+    Rules { incarnation: Incarnation(1), crash_loop: CrashLoop::default(), revision: 0 }
 }
 
 fn record(pod: Pod) -> Record {

@@ -27,6 +27,9 @@ impl Roster {
 
     /// A source has this pod now.
     pub(super) fn change(&mut self, source: PodSource, uid: PodUid, pod: Pod, now: Moment) {
+        if self.is_closed {
+            return;
+        }
         let Some(entry) = self.pods.get_mut(&uid) else {
             return self.arrive(source, uid, pod, now);
         };
@@ -69,6 +72,15 @@ impl Roster {
         let why = format!("pod {} has the UID of a pod of another source, ignoring it", spec::title(&pod));
         let told = Told::warning(event::FAILED_VALIDATION, why);
         self.effects.push(Effect::Tell(event::of_pod(&pod, uid, told, now)));
+    }
+
+    /// Every source has let everything go, and is not listened to any more.
+    pub(super) fn empty(&mut self) {
+        self.is_closed = true;
+        let all: Vec<_> = self.pods.iter().map(|(uid, entry)| (entry.source, uid.clone())).collect();
+        for (source, uid) in all {
+            self.remove(source, &uid);
+        }
     }
 
     /// A source has let a pod go.

@@ -16,7 +16,7 @@ impl Roster {
     /// Begins to clear away every orphan.
     pub(super) fn adopt_orphans(&mut self, now: Moment) {
         let knows_all = self.settings.sources.contains(&PodSource::Api) && self.is_complete();
-        if !knows_all || !self.runtime_is_listed {
+        if !knows_all || !self.runtime_is_listed || self.is_closed {
             return;
         }
         let unknown = self.sightings.values().filter(|sighting| !self.pods.contains_key(&sighting.uid));

@@ -307,3 +307,17 @@ fn an_update_reaches_the_life_of_its_pod() {
     scene.change(pod("a", "a"));
     assert_eq!(scene.done(), ["begin a accepted", "desire a"]);
 }
+
+#[test]
+fn an_emptied_node_lets_everything_go_and_nobody_in() {
+    let mut scene = Scene::ready();
+    scene.change(pod("a", "a"));
+    scene.done();
+    scene.take(Fact::Emptied);
+    scene.change(pod("b", "b"));
+    scene.change(pod("a", "a"));
+    assert_eq!(scene.done(), ["remove a"]);
+    scene.take(Fact::Finished(uid("a")));
+    scene.change(pod("a", "a"));
+    assert_eq!(scene.done(), [""; 0]);
+}

@@ -1,0 +1,227 @@
+//! One pod: turns what is heard into facts, steps its life, performs the effects.
+
+use super::node::{Finished, Kit, Said, Stopped};
+use crate::core::{
+    deed::Deed,
+    flight::Answer,
+    life::{Effect, Fact, Life, Stepped},
+    moment::Moment,
+    stage::Stage,
+};
+use actix::{
+    Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, SpawnHandle, WrapFuture,
+    fut::wrap_future,
+};
+use chassis::{AskError, Bus, clock, error, telemetry};
+use messages::{
+    Command, ContainerName, Decision, Key, Outcome, PodUid,
+    cri_bridge::{EnsureSandbox, ForgetPod, PullImage, StartContainer, StopContainer, StopPod},
+    pod_lifecycle::{Pod, Probes, Status},
+    volume_mounter::{PrepareVolumes, ReleaseVolumes},
+};
+use opentelemetry::{Context as TraceContext, context::FutureExt as _};
+use std::time::Duration;
+use tracing::{Span, debug, info_span};
+
+/// Facts that may wait in the mailbox.
+const MAILBOX: usize = 32;
+/// How long a reply may take. Owners answer `Accepted` after four seconds at the latest.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+/// A fact for the pod.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(super) struct Take(pub(super) Fact);
+
+/// The actor of one life.
+#[derive(Debug)]
+pub(super) struct PodActor {
+    kit: Kit,
+    life: Life,
+    /// What was known before the actor was there.
+    first: Vec<Fact>,
+    wake: Option<SpawnHandle>,
+    /// Open while a container waits for a probe within the pod's start.
+    probe_wait: Option<Span>,
+}
+
+impl PodActor {
+    /// Takes these facts first.
+    pub(super) fn new(kit: Kit, life: Life, first: Vec<Fact>) -> Self {
+        Self { kit, life, first, wake: None, probe_wait: None }
+    }
+
+    fn uid(&self) -> &PodUid {
+        self.life.uid()
+    }
+
+    fn step(&mut self, fact: Fact, ctx: &mut Context<Self>) {
+        let was_stopped = self.is_stopped();
+        let stepped = self.life.step(fact, Moment(clock::now_unix()));
+        if self.is_stopped() && !was_stopped {
+            self.kit.node.do_send(Stopped(self.uid().clone()));
+        }
+        self.set_wake(stepped.wake, ctx);
+        self.watch_probes(&stepped);
+        self.perform(stepped, ctx);
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.life.record().memory.stage == Stage::Terminated
+    }
+
+    fn set_wake(&mut self, wake: Option<Moment>, ctx: &mut Context<Self>) {
+        if let Some(old) = self.wake.take() {
+            ctx.cancel_future(old);
+        }
+        self.wake = wake.map(|moment| {
+            let pause = moment.since(Moment(clock::now_unix()));
+            ctx.run_later(pause, |actor, ctx| actor.step(Fact::Woken, ctx))
+        });
+    }
+
+    /// Within a start, waiting for a probe is a row of the trace.
+    fn watch_probes(&mut self, stepped: &Stepped) {
+        if !stepped.awaits_probe {
+            self.probe_wait = None;
+        } else if stepped.is_in_start && self.probe_wait.is_none() {
+            let span = info_span!("wait for probe", k8s.pod.uid = %self.uid());
+            self.probe_wait = Some(telemetry::child_of(&self.start_context(), span));
+        }
+    }
+
+    fn start_context(&self) -> TraceContext {
+        telemetry::start_context(self.uid(), self.life.record().life)
+    }
+
+    /// Everything is said before anything is asked: whoever is asked must know the decision.
+    fn perform(&mut self, stepped: Stepped, ctx: &mut Context<Self>) {
+        let context = if stepped.is_in_start { self.start_context() } else { TraceContext::new() };
+        let (mut sayings, mut is_over) = (Vec::new(), false);
+        for effect in stepped.effects {
+            match effect {
+                Effect::Ask { id, deed, decision } => self.ask(Asking { id, deed, decision }, &context, ctx),
+                Effect::Tell(event) => self.kit.events.record(event),
+                Effect::Save => self.kit.scribe.save(&entry(self.uid()), self.life.record().clone()),
+                Effect::Finish => is_over = true,
+                saying => sayings.push(saying),
+            }
+        }
+        if is_over {
+            self.leave(ctx);
+        } else if !sayings.is_empty() {
+            let saying = say(self.kit.bus.clone(), self.uid().clone(), sayings).with_context(context);
+            ctx.wait(wrap_future(saying));
+        }
+    }
+
+    fn ask(&self, asking: Asking, context: &TraceContext, ctx: &mut Context<Self>) {
+        let (bus, uid, id) = (self.kit.bus.clone(), self.uid().clone(), asking.id);
+        let asked = ask(bus, uid, asking).with_context(context.clone()).into_actor(self);
+        ctx.spawn(asked.map(move |answer, actor, ctx| actor.step(Fact::Answer { id, answer }, ctx)));
+    }
+
+    /// Nothing of the pod is left: everything said of it is taken back.
+    fn leave(&mut self, ctx: &mut Context<Self>) {
+        self.kit.scribe.remove(&entry(self.uid()));
+        let retracting = retract(self.kit.bus.clone(), Key::from(self.uid())).into_actor(self);
+        ctx.wait(retracting.map(|(), actor, ctx| {
+            let (uid, revision) = (actor.uid().clone(), actor.life.revision());
+            actor.kit.node.do_send(Finished { uid, revision });
+            ctx.stop();
+        }));
+    }
+}
+
+/// The journal entry of a pod.
+pub(super) fn entry(uid: &PodUid) -> String {
+    format!("pods/{uid}")
+}
+
+impl Actor for PodActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        ctx.set_mailbox_capacity(MAILBOX);
+        for fact in std::mem::take(&mut self.first) {
+            self.step(fact, ctx);
+        }
+        // After what those facts had said.
+        let said = Said(self.uid().clone());
+        ctx.wait(wrap_future::<_, Self>(async {}).map(|(), actor, _| actor.kit.node.do_send(said)));
+    }
+}
+
+impl Handler<Take> for PodActor {
+    type Result = ();
+    fn handle(&mut self, Take(fact): Take, ctx: &mut Context<Self>) {
+        self.step(fact, ctx);
+    }
+}
+
+async fn say(bus: Bus, uid: PodUid, sayings: Vec<Effect>) {
+    for saying in sayings {
+        match saying {
+            Effect::SayPod(pod) => bus.say(&*pod).await,
+            Effect::SayStatus(status) => bus.say(&*status).await,
+            Effect::SayProbes(probes) => bus.say(&*probes).await,
+            Effect::RetractProbes => bus.retract::<Probes>(&Key::from(&uid)).await,
+            Effect::Ask { .. } | Effect::Tell(_) | Effect::Save | Effect::Finish => {}
+        }
+    }
+}
+
+async fn retract(bus: Bus, key: Key) {
+    bus.retract::<Probes>(&key).await;
+    bus.retract::<Status>(&key).await;
+    bus.retract::<Pod>(&key).await;
+}
+
+/// A deed on its way.
+#[derive(Debug)]
+struct Asking {
+    id: u64,
+    deed: Deed,
+    decision: Decision,
+}
+
+async fn ask(bus: Bus, pod: PodUid, Asking { deed, decision, .. }: Asking) -> Answer {
+    let name = |name: String| -> Option<ContainerName> { name.parse().ok() };
+    match deed {
+        Deed::PrepareVolumes => put(&bus, &PrepareVolumes { pod, decision }).await,
+        Deed::ReleaseVolumes => put(&bus, &ReleaseVolumes { pod, decision }).await,
+        Deed::Sandbox { attempt } => put(&bus, &EnsureSandbox { pod, decision, attempt }).await,
+        Deed::StopPod { grace_seconds } => put(&bus, &StopPod { pod, decision, grace_seconds }).await,
+        Deed::Forget { remove_containers } => {
+            put(&bus, &ForgetPod { pod, decision, remove_containers }).await
+        }
+        Deed::Pull { container, .. } => match name(container) {
+            Some(container) => put(&bus, &PullImage { pod, decision, container }).await,
+            None => Answer::NotSent,
+        },
+        Deed::Start { container, kind, attempt } => match name(container) {
+            Some(container) => put(&bus, &StartContainer { pod, decision, container, kind, attempt }).await,
+            None => Answer::NotSent,
+        },
+        Deed::Stop { container, id: container_id, grace_seconds, why, .. } => match name(container) {
+            Some(container) => {
+                put(&bus, &StopContainer { pod, decision, container, container_id, grace_seconds, why }).await
+            }
+            None => Answer::NotSent,
+        },
+    }
+}
+
+async fn put<C: Command<Reply = Outcome>>(bus: &Bus, command: &C) -> Answer {
+    match bus.ask(command, PATIENCE).await {
+        Ok(outcome) => Answer::Replied(outcome),
+        Err(failure) => {
+            debug!(command = C::NAME, key = %command.key(), error = error::chain(&failure), "no answer");
+            unanswered(&failure)
+        }
+    }
+}
+
+fn unanswered(failure: &AskError) -> Answer {
+    if failure.nothing_happened() { Answer::NotSent } else { Answer::Unknown }
+}
