@@ -1,6 +1,10 @@
 //! `bulkhead run <service>`: one service as this process.
 
-use crate::{cli::Run, settings, supervisor::FORBIDDEN};
+use crate::{
+    cli::Run,
+    settings,
+    supervisor::{FORBIDDEN, MUST_NOT_RUN},
+};
 use chassis::{Failure, Options};
 use messages::Owner;
 use std::process::ExitCode;
@@ -15,7 +19,8 @@ pub(crate) fn run(asked: &Run) -> ExitCode {
             eprintln!("{}: {}", asked.service, chassis::error::chain(&failure));
             ExitCode::FAILURE
         }
-        Err(Failure::Forbidden { .. }) => ExitCode::from(FORBIDDEN),
+        Err(Failure::Forbidden { .. }) => FORBIDDEN.into(),
+        Err(Failure::Service { source, .. }) if is_final(&*source) => MUST_NOT_RUN.into(),
         Err(_) => ExitCode::FAILURE,
     }
 }
@@ -23,21 +28,20 @@ pub(crate) fn run(asked: &Run) -> ExitCode {
 fn service(owner: Owner, options: Options) -> Result<(), Failure> {
     match owner {
         Owner::ApiGate => chassis::run(owner, options, api_gate::run),
+        Owner::CriBridge => chassis::run(owner, options, cri_bridge::run),
         Owner::NodeApi => chassis::run(owner, options, node_api::run),
+        Owner::PodLifecycle => chassis::run(owner, options, pod_lifecycle::run),
         Owner::Prober => chassis::run(owner, options, prober::run),
         Owner::ProxyProgrammer => chassis::run(owner, options, proxy_programmer::run),
         Owner::StatusReporter => chassis::run(owner, options, status_reporter::run),
         Owner::TraceRecorder => chassis::run(owner, options, trace_recorder::run),
         Owner::VolumeMounter => chassis::run(owner, options, volume_mounter::run),
-        Owner::CriBridge | Owner::PodLifecycle => {
-            chassis::run(owner, options, move |_| std::future::ready(Err(NotPart(owner))))
-        }
         // Never asked for: the command line names services only.
         Owner::Bulkhead => Ok(()),
     }
 }
 
-/// The service is not part of this build yet.
-#[derive(Debug, thiserror::Error)]
-#[error("{0} is not part of this build")]
-struct NotPart(Owner);
+/// Whether a failure concerns the whole node, and another life would meet it again.
+fn is_final(failure: &(dyn std::error::Error + 'static)) -> bool {
+    matches!(failure.downcast_ref(), Some(cri_bridge::Error::OthersPods { .. }))
+}
