@@ -29,12 +29,14 @@ fn telling() -> Router<Node> {
         .route("/healthz", get(health::healthz))
         .route("/healthz/{check}", get(health::one_check))
         .route("/pods", get(pods::desired))
+        .route("/pods/", get(pods::desired))
         .route("/metrics", get(pods::metrics))
 }
 
 /// Paths of `enableDebuggingHandlers`.
 fn debugging() -> Router<Node> {
     Router::new()
+        .route("/runningpods", get(pods::running))
         .route("/runningpods/", get(pods::running))
         .route("/containerLogs/{namespace}/{pod}/{container}", get(logs::container_logs))
         .route("/exec/{namespace}/{pod}/{container}", get(streams::exec).post(streams::exec))
@@ -86,7 +88,9 @@ pub(crate) fn healthz(node: Node) -> Router {
 
 fn finish(paths: Router<Node>, node: Node) -> Router {
     let nothing = || async { Answer::text(404, "404 page not found\n") };
-    paths.fallback(nothing).layer(middleware::from_fn_with_state(node.clone(), count)).with_state(node)
+    let not_so = || async { Answer::text(405, "405: Method Not Allowed") };
+    let paths = paths.fallback(nothing).method_not_allowed_fallback(not_so);
+    paths.layer(middleware::from_fn_with_state(node.clone(), count)).with_state(node)
 }
 
 async fn count(State(node): State<Node>, request: Request, next: Next) -> Response {

@@ -79,6 +79,7 @@ fn node(service: &Service, directory: actix::Addr<DirectoryActor>) -> Node {
     Node {
         port: Port::Secure,
         config: service.config.clone(),
+        incarnation: service.incarnation,
         since: clock::now_boot(),
         directory,
         gate: Gate::new(Rules::of(&service.config), reviews).start(),

@@ -1,4 +1,4 @@
-//! Ports: bound, connections taken up to a limit, TLS where it is due, HTTP/1.1 and HTTP/2 served.
+//! Ports: bound, connections taken up to a limit, TLS where it is due, HTTP/1.1 served.
 
 use super::client_ca::{ClientCa, TakesAny};
 use crate::{
@@ -8,10 +8,9 @@ use crate::{
 };
 use axum::{Router, extract::Request};
 use chassis::clock;
-use hyper::body::Incoming;
+use hyper::{body::Incoming, server::conn::http1::Builder};
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::conn::auto::Builder,
+    rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
 use messages::BootTime;
@@ -39,8 +38,6 @@ const CONNECTIONS: usize = 1024;
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long the next request's head may take, and so how long an idle connection is kept.
 const HEAD: Duration = Duration::from_secs(90);
-/// Requests of one HTTP/2 connection at once.
-const STREAMS: u32 = 100;
 /// How often it is looked whether the client authorities changed.
 const LOOK: Duration = Duration::from_secs(30);
 /// The pause when the kernel gives no connection, such as for want of descriptors.
@@ -91,7 +88,8 @@ impl Tls {
         };
         let mut config =
             builder.with_single_cert(identity.chain, identity.key).map_err(Error::Certificate)?;
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        // As the stock kubelet, which leaves HTTP/2 out: streams are upgrades, and those are HTTP/1.1's.
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
         let client_ca = client_ca.map(RefCell::new).map(Rc::new);
         Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), client_ca })
     }
@@ -167,14 +165,16 @@ async fn serve<S>(stream: S, certificate: Certificate, router: Router, permit: O
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD);
-    builder.http2().timer(TokioTimer::new()).max_concurrent_streams(STREAMS);
     let service = TowerToHyperService::new(router.map_request(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(certificate.clone());
         request
     }));
-    let served = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).await;
+    let served = Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades()
+        .await;
     drop(permit);
     if let Err(error) = served {
         debug!(error = %error, "a connection broke off");

@@ -27,8 +27,8 @@ use tokio::{
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The longest line it may say.
 const LONGEST: usize = 64 << 10;
-/// The most descriptors it may send at once: `containerLogMaxFiles` and some.
-const MOST: usize = 32;
+/// The most descriptors that the kernel lets anybody send at once.
+const MOST: usize = 253;
 
 /// The socket.
 #[derive(Debug, Clone)]
@@ -39,13 +39,22 @@ struct Named {
     gzip: bool,
 }
 
-/// What cri-bridge says, one per line.
+/// What cri-bridge says, one per line. As many descriptors come with a line as it names files.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Said {
-    Error { error: String },
-    Notice { notice: String },
-    Opened { files: Vec<Named>, running: bool },
+    Error {
+        error: String,
+    },
+    Notice {
+        notice: String,
+        #[serde(default)]
+        files: Vec<Named>,
+    },
+    Opened {
+        files: Vec<Named>,
+        running: bool,
+    },
 }
 
 impl Logs for LogSocket {
@@ -68,9 +77,9 @@ async fn open(path: PathBuf, target: LogTarget) -> Result<OpenLog, NoLog> {
     let mut conversation = Conversation { stream, begun: Vec::new(), files: VecDeque::new() };
     match conversation.line().await.map_err(NoLog::Away)? {
         Some(Said::Opened { files, running }) => {
-            let opened: Vec<(File, Named)> = conversation.files.drain(..).zip(files).collect();
-            let plain = opened.into_iter().filter(|(_, named)| !named.gzip).map(|(file, _)| file).collect();
-            Ok(OpenLog { files: plain, is_growing: running, changes: Box::new(conversation) })
+            let opened = conversation.take(&files).ok_or(NoLog::Unreadable)?;
+            let plain = opened.into_iter().zip(files).filter(|(_, named)| !named.gzip).map(|(file, _)| file);
+            Ok(OpenLog { files: plain.collect(), is_growing: running, changes: Box::new(conversation) })
         }
         Some(Said::Error { error }) => Err(NoLog::Refused(error)),
         Some(Said::Notice { .. }) | None => Err(NoLog::Unreadable),
@@ -90,8 +99,9 @@ impl Changes for Conversation {
         async move {
             loop {
                 // Cancel-safe: whatever was read is kept.
-                let Ok(Some(Said::Notice { notice })) = self.line().await else { return Change::Lost };
-                match (notice.as_str(), self.files.pop_front()) {
+                let Ok(Some(Said::Notice { notice, files })) = self.line().await else { return Change::Lost };
+                let Some(mut files) = self.take(&files) else { return Change::Lost };
+                match (notice.as_str(), files.pop()) {
                     ("grown", _) => return Change::Grown,
                     ("ended", _) => return Change::Ended,
                     ("rotated", Some(file)) => return Change::Rotated(file),
@@ -105,6 +115,12 @@ impl Changes for Conversation {
 }
 
 impl Conversation {
+    /// The descriptors of the files that a line names. Several lines may have been read at once, so that those of
+    /// later ones may be there too.
+    fn take(&mut self, named: &[Named]) -> Option<Vec<File>> {
+        (named.len() <= self.files.len()).then(|| self.files.drain(..named.len()).collect())
+    }
+
     /// The next line; `None` for one that cannot be read, and at the end.
     async fn line(&mut self) -> io::Result<Option<Said>> {
         loop {

@@ -64,6 +64,13 @@ pub(crate) struct StreamTarget {
     pub(crate) terminals: Vec<String>,
 }
 
+impl StreamTarget {
+    /// Whether it is the pod of a UID, where one is given.
+    pub(crate) fn is(&self, uid: Option<&str>) -> bool {
+        uid.is_none_or(|uid| uid == self.pod.as_str())
+    }
+}
+
 impl Directory {
     /// Notes what was heard.
     pub(crate) fn note(&mut self, fact: Fact) {
@@ -116,17 +123,9 @@ impl Directory {
         Ok(LogTarget { pod: pod.pod.clone(), container: parsed, instance })
     }
 
-    /// Finds a pod to open a stream to. With a UID, only that one.
-    pub(crate) fn stream_target(
-        &self,
-        namespace: &str,
-        name: &str,
-        uid: Option<&str>,
-    ) -> Result<StreamTarget, Refused> {
+    /// Finds a pod to open a stream to.
+    pub(crate) fn stream_target(&self, namespace: &str, name: &str) -> Result<StreamTarget, Refused> {
         let pod = self.find(namespace, name).ok_or_else(|| Refused::not_found("pod does not exist"))?;
-        if uid.is_some_and(|uid| uid != pod.pod.as_str()) {
-            return Err(Refused::not_found("pod not found"));
-        }
         let spec = pod.object.spec.as_ref();
         let containers =
             spec.iter().flat_map(|spec| spec.containers.iter().chain(spec.init_containers.iter().flatten()));
@@ -214,9 +213,9 @@ mod tests {
         leaving.decision.revision = 9;
         directory.note(Fact::Pod(Box::new(leaving)));
         directory.note(Fact::Pod(Box::new(samples::pod("u-2", "web", &["app"]))));
-        let found = |uid| directory.stream_target("default", "web", uid).map(|target| target.pod.to_string());
-        assert_eq!(found(None), Ok("u-2".into()));
-        assert_eq!(found(Some("u-1")), Err(Refused::not_found("pod not found")));
+        let found = directory.stream_target("default", "web").unwrap();
+        assert_eq!(found.pod.as_str(), "u-2");
+        assert!(found.is(None) && found.is(Some("u-2")) && !found.is(Some("u-1")));
     }
 
     #[test]
@@ -229,7 +228,7 @@ mod tests {
         directory.note(Fact::RuntimePodGone(pod.clone()));
         directory.note(Fact::PodGone(pod.clone()));
         assert_eq!(directory.runtime_pods().count(), 0);
-        let refused = directory.stream_target("default", "web", None);
+        let refused = directory.stream_target("default", "web");
         assert_eq!(refused, Err(Refused::not_found("pod does not exist")));
     }
 }

@@ -5,7 +5,7 @@
 //! for the supervisor to mend, and a node that is restarted for it would lose more.
 
 use super::{directory::Directory, query::Query};
-use messages::{BootTime, Owner};
+use messages::{BootTime, Incarnation, Owner};
 use std::{fmt::Write as _, time::Duration};
 
 /// The sync loop may be silent at least this long.
@@ -26,6 +26,8 @@ pub(crate) struct Facts<'d> {
     pub(crate) since: BootTime,
     /// `syncFrequency`.
     pub(crate) sync_frequency: Duration,
+    /// This process' own life: it is well enough to answer.
+    pub(crate) own: Incarnation,
 }
 
 /// An answer: whether all is well, and the body.
@@ -95,6 +97,9 @@ fn compartments(facts: Facts<'_>) -> String {
 }
 
 fn compartment(owner: Owner, facts: Facts<'_>) -> String {
+    if owner == Owner::NodeApi {
+        return format!("compartment {owner}: ready (pid {}, life {})\n", std::process::id(), facts.own);
+    }
     let Some((health, heard)) = facts.directory.health(owner) else {
         return format!("compartment {owner}: not heard of\n");
     };
@@ -111,7 +116,7 @@ fn compartment(owner: Owner, facts: Facts<'_>) -> String {
 mod tests {
     use super::*;
     use crate::core::directory::Fact;
-    use messages::{Incarnation, health::Health};
+    use messages::health::Health;
 
     fn at(seconds: u64) -> BootTime {
         BootTime::default().after(Duration::from_secs(seconds))
@@ -134,7 +139,8 @@ mod tests {
     }
 
     fn ask(directory: &Directory, now: u64, query: &str) -> Answer {
-        let facts = Facts { directory, now: at(now), since: at(0), sync_frequency: Duration::from_secs(60) };
+        let (sync_frequency, own) = (Duration::from_secs(60), Incarnation(7));
+        let facts = Facts { directory, now: at(now), since: at(0), sync_frequency, own };
         all(facts, &Query::parse(query))
     }
 

@@ -112,7 +112,7 @@ pub(crate) fn render(
 }
 
 fn processes(text: &mut Text, usage: &BTreeMap<Owner, Usage>) {
-    let sum = |part: fn(&Usage) -> f64| usage.values().map(part).sum::<f64>();
+    let sum = |part: fn(&Usage) -> f64| usage.values().map(part).fold(0.0, std::ops::Add::add);
     text.single(
         "process_cpu_seconds_total",
         "counter",

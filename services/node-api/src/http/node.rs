@@ -11,7 +11,7 @@ use crate::{
 };
 use actix::Addr;
 use chassis::{Bus, config::NodeConfig};
-use messages::BootTime;
+use messages::{BootTime, Incarnation};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
@@ -43,6 +43,8 @@ pub(crate) struct Node {
     pub(crate) port: Port,
     /// The settings.
     pub(crate) config: Arc<NodeConfig>,
+    /// This process' life.
+    pub(crate) incarnation: Incarnation,
     /// When this process began to listen.
     pub(crate) since: BootTime,
     /// What was heard.

@@ -4,7 +4,7 @@ use super::{answer::Answer, node::Node};
 use crate::{
     actors::directory::Look,
     adapters::process_table,
-    core::{metrics, pod_list},
+    core::{directory::Directory, metrics, pod_list},
 };
 use axum::extract::State;
 use chassis::config::KUBELET_VERSION;
@@ -44,16 +44,17 @@ pub(crate) async fn configz(State(node): State<Node>) -> Result<Answer, Answer> 
 pub(crate) async fn metrics(State(node): State<Node>) -> Result<Answer, Answer> {
     let now = chassis::clock::now_boot();
     let text = node.directory.send(Look::at_all(move |directory, requests| {
-        let usage = Owner::ALL.into_iter().filter_map(|owner| {
-            let (health, heard) = directory.health(owner)?;
-            let usage = is_fresh(*heard, now).then(|| process_table::usage(health.pid)).flatten()?;
-            Some((owner, usage))
-        });
-        metrics::render(directory, &usage.collect(), requests, KUBELET_VERSION)
+        let pids = Owner::ALL.into_iter().filter_map(|owner| Some((owner, pid(owner, directory, now)?)));
+        let usage = pids.filter_map(|(owner, pid)| Some((owner, process_table::usage(pid)?))).collect();
+        metrics::render(directory, &usage, requests, KUBELET_VERSION)
     }));
     text.await.map(Answer::metrics).map_err(|_| Answer::leaving())
 }
 
-fn is_fresh(heard: BootTime, now: BootTime) -> bool {
-    now.since(heard) < STALE
+fn pid(owner: Owner, directory: &Directory, now: BootTime) -> Option<u32> {
+    if owner == Owner::NodeApi {
+        return Some(std::process::id());
+    }
+    let (health, heard) = directory.health(owner)?;
+    (now.since(*heard) < STALE).then_some(health.pid)
 }

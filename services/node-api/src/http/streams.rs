@@ -37,7 +37,7 @@ pub(crate) struct Place {
     container: Option<String>,
 }
 
-/// `/exec`.
+/// `/exec`. The UID in the path is not looked at; upstream does not either.
 pub(crate) async fn exec(
     State(node): State<Node>,
     Path(place): Path<Place>,
@@ -62,6 +62,9 @@ pub(crate) async fn attach(
 ) -> Result<Response, Answer> {
     let Streams { stdin, stdout, stderr, .. } = Streams::of(&query(&request))?;
     let target = find(&node, &place).await?;
+    if !target.is(place.uid.as_deref()) {
+        return Err(Refused::internal(format!("pod {} not found", target.full_name)).into());
+    }
     let name = place.container.unwrap_or_default();
     let missing = Refused::internal(format!("container {name} not found in pod {}", target.full_name));
     let container = container(&name, &missing)?;
@@ -78,6 +81,9 @@ pub(crate) async fn port_forward(
 ) -> Result<Response, Answer> {
     let ports = streams::ports(&query(&request), is_websocket(request.headers()))?;
     let target = find(&node, &place).await?;
+    if !target.is(place.uid.as_deref()) {
+        return Err(Refused::not_found("pod not found").into());
+    }
     let missing = Refused::internal(format!("pod not found ({:?})", target.full_name));
     open(&node, (target, StreamKind::PortForward { ports }), &missing, request).await
 }
@@ -92,8 +98,8 @@ fn is_websocket(headers: &HeaderMap) -> bool {
 }
 
 async fn find(node: &Node, place: &Place) -> Result<StreamTarget, Answer> {
-    let (namespace, pod, uid) = (place.namespace.clone(), place.pod.clone(), place.uid.clone());
-    Ok(node.look(move |directory| directory.stream_target(&namespace, &pod, uid.as_deref())).await??)
+    let (namespace, pod) = (place.namespace.clone(), place.pod.clone());
+    Ok(node.look(move |directory| directory.stream_target(&namespace, &pod)).await??)
 }
 
 fn container(name: &str, missing: &Refused) -> Result<ContainerName, Refused> {

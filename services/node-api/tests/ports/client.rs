@@ -3,11 +3,8 @@
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Empty};
-use hyper::{
-    body::Incoming,
-    client::conn::{http1, http2},
-};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper::{body::Incoming, client::conn::http1};
+use hyper_util::rt::TokioIo;
 use rcgen::{CertificateParams, DnType, Issuer, KeyPair};
 use rustls::{
     ClientConfig, DigitallySignedStruct, SignatureScheme,
@@ -119,6 +116,10 @@ impl Caller {
         Reply::of(self.send(self.request("GET", path)).await).await
     }
 
+    pub(crate) async fn post(&self, path: &str) -> Reply {
+        Reply::of(self.send(self.request("POST", path)).await).await
+    }
+
     /// Asks again until the answer is as wanted.
     pub(crate) async fn get_until(&self, path: &str, wanted: impl Fn(&Reply) -> bool) -> Reply {
         let since = Instant::now();
@@ -130,17 +131,6 @@ impl Caller {
             assert!(since.elapsed() < PATIENCE, "{path} stays {reply:?}");
             sleep(Duration::from_millis(10)).await;
         }
-    }
-
-    pub(crate) async fn get_over_http2(&self, path: &str) -> Reply {
-        let stream = self.connect(&[b"h2"]).await;
-        let (mut sender, connection) =
-            http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.expect("a handshake");
-        tokio::spawn(connection);
-        let mut request = self.request("GET", path);
-        *request.uri_mut() = format!("https://node{path}").parse().expect("a URI");
-        request.headers_mut().remove(header::HOST);
-        Reply::of(sender.send_request(request).await.expect("an answer")).await
     }
 
     pub(crate) async fn follow(&self, path: &str) -> Following {
@@ -169,7 +159,7 @@ impl Caller {
     }
 
     pub(crate) async fn server_certificate(&self) -> CertificateDer<'static> {
-        let stream = self.connect(&[b"http/1.1"]).await;
+        let stream = self.connect().await;
         stream.get_ref().1.peer_certificates().expect("a certificate")[0].clone().into_owned()
     }
 
@@ -183,13 +173,13 @@ impl Caller {
     }
 
     async fn send(&self, request: Request<Empty<Bytes>>) -> http::Response<Incoming> {
-        let stream = self.connect(&[b"http/1.1"]).await;
+        let stream = self.connect().await;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.expect("a handshake");
         tokio::spawn(connection.with_upgrades());
         timeout(PATIENCE, sender.send_request(request)).await.expect("in time").expect("an answer")
     }
 
-    async fn connect(&self, protocols: &[&[u8]]) -> TlsStream<TcpStream> {
+    async fn connect(&self) -> TlsStream<TcpStream> {
         let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()))
             .with_safe_default_protocol_versions()
             .expect("versions")
@@ -201,7 +191,7 @@ impl Caller {
                 .expect("an identity"),
             None => builder.with_no_client_auth(),
         };
-        config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let tcp = TcpStream::connect(self.address).await.expect("the port is open");
         let name = ServerName::try_from("node").expect("a name");
         TlsConnector::from(Arc::new(config)).connect(name, tcp).await.expect("a handshake")

@@ -88,7 +88,8 @@ async fn pods_and_configuration_are_told() {
     let metrics = jane.get("/metrics").await.body;
     assert!(metrics.contains("kubelet_running_pods 1\n"), "{metrics}");
     assert_eq!(jane.get("/nothing").await.status, 404);
-    assert_eq!(jane.get_over_http2("/pods").await.json()["kind"], "PodList");
+    let posted = jane.post("/pods").await;
+    assert_eq!((posted.status, posted.body.as_str()), (405, "405: Method Not Allowed"));
 }
 
 #[actix::test]
@@ -96,10 +97,25 @@ async fn healthz_is_open_on_its_own_port_and_not_on_the_other() {
     let Some(world) = World::start(|_| {}).await else { return };
     assert_eq!(world.healthz("/healthz").await.body, "ok");
     let verbose = world.healthz("/healthz?verbose").await.body;
-    assert!(verbose.contains("[+]syncloop ok\n") && verbose.contains("compartment prober: "), "{verbose}");
+    assert!(
+        verbose.contains("[+]syncloop ok\n") && verbose.contains("compartment prober: not heard of"),
+        "{verbose}"
+    );
     assert_eq!(world.healthz("/healthz/ping").await.body, "ok");
     assert_eq!(world.healthz("/pods").await.status, 404);
     assert_eq!(world.caller().get("/healthz").await.status, 401);
+}
+
+#[actix::test]
+async fn every_process_is_heard_and_nothing_is_forbidden() {
+    let Some(world) = World::start(|_| {}).await else { return };
+    let _others = world.everybody_is_well().await;
+    for owner in messages::Owner::ALL {
+        world.healthz_until("/healthz?verbose", &format!("compartment {owner}: ready")).await;
+    }
+    assert_eq!(world.forbidden(), None);
+    let metrics = world.caller().certificate("jane", "admins").get("/metrics").await.body;
+    assert!(metrics.contains("bulkhead_process_resident_memory_bytes{compartment=\"prober\"} "), "{metrics}");
 }
 
 #[actix::test]
@@ -227,7 +243,8 @@ async fn what_cannot_be_opened_is_refused_in_the_kubelets_words() {
         ("/exec/default/web/gone?output=1", 500, "container not found (\"gone\")"),
         ("/exec/default/web/No_Name?output=1", 500, "container not found (\"No_Name\")"),
         ("/attach/default/web/gone?output=1", 500, "container gone not found in pod web_default"),
-        ("/exec/default/web/u-9/app?output=1", 404, "pod not found"),
+        ("/attach/default/web/u-9/app?output=1", 500, "pod web_default not found"),
+        ("/portForward/default/web/u-9", 404, "pod not found"),
         ("/exec/default/web/broken?output=1", 500, "the runtime is broken"),
         ("/exec/default/web/teapot?output=1", 418, "I am a teapot"),
     ];

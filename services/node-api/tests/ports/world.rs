@@ -4,6 +4,7 @@ use crate::client::{Authority, Caller, Reply};
 use axum::{Json, Router, extract::State, http::StatusCode, routing::post};
 use bytes::Bytes;
 use chassis::{Bus, Serving, config::NodeConfig, testing::BusServer};
+use futures::FutureExt;
 use http_body_util::Empty;
 use hyper_util::rt::TokioIo;
 use k8s_openapi::{
@@ -14,11 +15,12 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use messages::{
-    Decision, Owner, Refusal,
+    Decision, Incarnation, Owner, Refusal,
     cri_bridge::{
         Container as Instance, ContainerState as InstanceState, OpenStream, OpenStreamReply, RuntimePod,
         StreamKind,
     },
+    health::Health,
     pod_lifecycle::{Pod, PodSource, Stage, Status},
 };
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
@@ -151,7 +153,8 @@ pub(crate) struct World {
     dir: PathBuf,
     config: Arc<NodeConfig>,
     _serving: Serving,
-    _server: BusServer,
+    bus: Bus,
+    server: BusServer,
 }
 
 impl World {
@@ -182,7 +185,7 @@ impl World {
         let serving = serve_streams(&bridge, runtime, Arc::clone(&streams)).await;
         let logs = Arc::default();
         serve_logs(&config.dir_of(Owner::CriBridge), Arc::clone(&logs));
-        let (health, dir) = (service.health.clone(), service.dir.clone());
+        let (health, dir, bus) = (service.health.clone(), service.dir.clone(), service.bus.clone());
         actix::spawn(async move { node_api::run(service).await.expect("node-api runs") });
         let since = Instant::now();
         while !health.is_ready() {
@@ -204,7 +207,8 @@ impl World {
             dir,
             config,
             _serving: serving,
-            _server: server,
+            bus,
+            server,
         })
     }
 
@@ -214,6 +218,37 @@ impl World {
 
     pub(crate) async fn healthz(&self, path: &str) -> Reply {
         self.plain(self.healthz_port, path).await
+    }
+
+    /// Every other process says that it is well; each by a connection of its own, with its own permissions.
+    pub(crate) async fn everybody_is_well(&self) -> Vec<Bus> {
+        let mut buses = Vec::new();
+        for owner in Owner::ALL.into_iter().filter(|owner| *owner != Owner::NodeApi) {
+            let bus = self.server.bus_in_life(owner, 2).await;
+            let at = chassis::clock::now_boot();
+            let (incarnation, pid) = (Incarnation(2), std::process::id());
+            bus.say(&Health { owner, incarnation, pid, ready: true, waiting_for: Vec::new(), at }).await;
+            buses.push(bus);
+        }
+        buses
+    }
+
+    /// What the bus forbade node-api so far.
+    pub(crate) fn forbidden(&self) -> Option<String> {
+        self.bus.forbidden().now_or_never()
+    }
+
+    /// Asks again until the answer holds a text.
+    pub(crate) async fn healthz_until(&self, path: &str, wanted: &str) -> String {
+        let since = Instant::now();
+        loop {
+            let body = self.healthz(path).await.body;
+            if body.contains(wanted) {
+                return body;
+            }
+            assert!(since.elapsed() < PATIENCE, "{path} stays {body}");
+            sleep(Duration::from_millis(10)).await;
+        }
     }
 
     pub(crate) async fn plain(&self, port: u16, path: &str) -> Reply {
