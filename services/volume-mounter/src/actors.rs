@@ -2,6 +2,7 @@
 //! the objects that they are filled from.
 
 mod commands;
+mod copies;
 mod pod;
 mod pods;
 mod watches;

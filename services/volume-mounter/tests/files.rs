@@ -21,7 +21,10 @@ use volume_mounter::{
     },
 };
 
-fn payload(files: &[(&str, &str)]) -> Payload {
+/// Paths and contents.
+type Pairs<'a> = &'a [(&'a str, &'a str)];
+
+fn payload(files: Pairs<'_>) -> Payload {
     let file = |(path, data): &(&str, &str)| {
         let file = File { data: data.as_bytes().to_vec(), mode: 0o644, owner: None };
         (RelativePath::of_file(path).unwrap(), file)
@@ -76,7 +79,7 @@ fn what_is_equal_is_not_written_again() {
 
 #[test]
 fn a_new_version_replaces_changes_adds_and_removes_at_once() {
-    let cases: [(&str, &[(&str, &str)], &[&str]); 5] = [
+    let cases: [(&str, Pairs, &[&str]); 5] = [
         ("a change", &[("a", "2"), ("b", "1")], &["..2", "..data", "a", "b"]),
         ("one more", &[("a", "1"), ("b", "1"), ("c", "1")], &["..2", "..data", "a", "b", "c"]),
         ("one less", &[("a", "1")], &["..2", "..data", "a"]),
@@ -172,7 +175,7 @@ fn a_folder_is_removed_without_following_links() {
     let root = parent.path().join("pod");
     fs::create_dir_all(root.join("a/b/c")).unwrap();
     fs::write(root.join("a/b/file"), "f").unwrap();
-    fs::set_permissions(root.join("a/b/file"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(root.join("a/b/file"), fs::Permissions::from_mode(0o000)).unwrap();
     symlink(outside.path(), root.join("a/link")).unwrap();
 
     folders::remove(&root).unwrap();

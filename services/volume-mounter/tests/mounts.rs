@@ -51,7 +51,7 @@ fn a_tmpfs_is_mounted_once_and_of_its_size() {
         let at = folder.join("pods/u-1/volumes/kubernetes.io~secret/s");
         kernel::perform(&tmpfs(&at)).unwrap();
         kernel::perform(&tmpfs(&at)).unwrap();
-        assert_eq!(mounts(folder), [at.clone()]);
+        assert_eq!(mounts(folder), std::slice::from_ref(&at));
         assert_eq!(rustix::fs::statvfs(&at).unwrap().f_blocks * 4096, 1 << 20);
         assert_eq!(fs::metadata(folder.join("pods")).unwrap().permissions().mode() & 0o777, 0o750);
     });

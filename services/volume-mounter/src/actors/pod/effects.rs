@@ -3,7 +3,7 @@
 use super::PodActor;
 use crate::{
     actors::{
-        pods::{FOLDER, Gone, key},
+        pods::{FOLDER, Gone},
         watches::{Follow, Unfollow},
     },
     adapters::folders,
@@ -23,7 +23,7 @@ use chassis::{
     telemetry::{self, keys},
 };
 use messages::{
-    Fault, Outcome,
+    Fault, Key, Outcome,
     status_reporter::{About, RecordEvent, Severity},
     volume_mounter::{Volumes, VolumesPhase},
 };
@@ -197,7 +197,7 @@ impl PodActor {
             error!(error = error::chain(&failure), "a journal entry can't be removed");
         }
         self.kit.pods.do_send(Gone(self.record.pod.clone()));
-        let (bus, key) = (self.kit.bus.clone(), key(&self.record.pod));
+        let (bus, key) = (self.kit.bus.clone(), Key::from(&self.record.pod));
         let done = Outcome::Done { revision: self.revision + 1 };
         let waiting = std::mem::take(&mut self.waiting);
         let leaving = async move {

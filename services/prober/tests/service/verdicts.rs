@@ -1,111 +1,16 @@
-//! The whole service on a real bus, with scripted neighbours.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+//! Which verdicts are said, whatever goes away meanwhile.
 
-use chassis::{Bus, Heard, Hearing, Service, testing::BusServer};
-use futures::FutureExt;
-use k8s_openapi::{api::core::v1 as core, apimachinery::pkg::util::intstr::IntOrString};
+use crate::scripted::{Lifecycle, PATIENCE, exec, listen, pod, run, tcp, uid};
+use chassis::{Heard, testing::BusServer};
 use messages::{
-    Message, Owner, PodUid,
+    Message, Owner,
     cri_bridge::{ExecProbe, ExecProbeReply},
-    pod_lifecycle::{ProbedContainer, Probes},
+    pod_lifecycle::Probes,
     prober::{Finding, ProbeKind, Verdict},
     status_reporter::{RecordEvent, RecordEventReply},
 };
-use std::{cell::RefCell, collections::BTreeMap, rc::Rc, time::Duration};
-use tokio::{net::TcpListener, time::timeout};
-
-/// Long enough for a machine that does much else.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// pod-lifecycle as the test plays it, and the verdicts it hears.
-struct Lifecycle {
-    bus: Bus,
-    verdicts: Hearing<Verdict>,
-}
-
-impl Lifecycle {
-    async fn on(server: &BusServer) -> Self {
-        let bus = server.bus(Owner::PodLifecycle).await;
-        let verdicts = bus.hear().await.unwrap();
-        Self { bus, verdicts }
-    }
-
-    async fn say(&self, probes: &Probes) {
-        self.bus.say(probes).await;
-        self.bus.complete::<Probes>().await;
-    }
-
-    /// The next thing heard that `wanted` makes something of.
-    async fn expect<T>(&mut self, what: &str, wanted: impl Fn(&Heard<Verdict>) -> Option<T>) -> T {
-        let mut last = String::from("nothing");
-        let found = timeout(PATIENCE, async {
-            loop {
-                let heard = self.verdicts.next().await;
-                if let Some(found) = wanted(&heard) {
-                    return found;
-                }
-                last = format!("{heard:?}");
-            }
-        });
-        found.await.unwrap_or_else(|_| panic!("{what} was not heard; last: {last}"))
-    }
-
-    async fn expect_finding(&mut self, finding: Finding) -> Verdict {
-        let wanted = |heard: &Heard<Verdict>| match heard {
-            Heard::Value { state, .. } if state.finding == finding => Some(state.clone()),
-            _ => None,
-        };
-        self.expect(&format!("{finding:?}"), wanted).await
-    }
-}
-
-fn uid() -> PodUid {
-    "0b2c6f1e-7a3d-4d52-9a2b-2f6f0f5b1a11".parse().unwrap()
-}
-
-fn pod(kind: ProbeKind, probe: core::Probe) -> Probes {
-    let container = ProbedContainer {
-        name: "app".parse().unwrap(),
-        container_id: Some("c1".into()),
-        running: true,
-        started_at: chassis::clock::now_unix(),
-        started: kind != ProbeKind::Startup,
-        probes: BTreeMap::from([(kind, probe)]),
-        ports: BTreeMap::new(),
-    };
-    Probes {
-        pod: uid(),
-        namespace: "default".into(),
-        name: "web".into(),
-        ip: Some("127.0.0.1".into()),
-        terminating: false,
-        containers: vec![container],
-    }
-}
-
-fn every_second() -> core::Probe {
-    core::Probe { period_seconds: Some(1), failure_threshold: Some(1), ..Default::default() }
-}
-
-fn tcp(port: u16) -> core::Probe {
-    let action = core::TCPSocketAction { port: IntOrString::Int(port.into()), host: None };
-    core::Probe { tcp_socket: Some(action), ..every_second() }
-}
-
-fn exec() -> core::Probe {
-    let action = core::ExecAction { command: Some(vec!["cat".into(), "/healthy".into()]) };
-    core::Probe { exec: Some(action), ..every_second() }
-}
-
-async fn listen() -> (TcpListener, u16) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    (listener, port)
-}
-
-fn run(service: &Service) {
-    actix::spawn(prober::run(service.clone()).map(|ended| ended.unwrap()));
-}
+use std::{cell::RefCell, rc::Rc, time::Duration};
+use tokio::time::timeout;
 
 #[actix::test]
 async fn what_answers_is_well_and_what_stops_answering_is_not() {
