@@ -5,12 +5,14 @@
 use std::path::Path;
 
 use anyhow::Result;
+use http::Uri;
 use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use kube::Config;
 use kube::client::{Body, ConfigExt};
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use rustls::ClientConfig;
 use tokio::runtime::{Builder, Runtime};
 use tower::{BoxError, ServiceBuilder, ServiceExt};
 
@@ -22,8 +24,7 @@ pub fn runtime() -> Result<Runtime> {
 /// A client with the rights of a kubeconfig file. Its calls share one HTTP/2 connection, so that a hundred at once do
 /// not pay for a hundred handshakes.
 pub async fn client(kubeconfig: &Path) -> Result<kube::Client> {
-    let kubeconfig = Kubeconfig::read_from(kubeconfig)?;
-    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+    let config = config(kubeconfig).await?;
     let connector = HttpsConnectorBuilder::new()
         .with_tls_config(config.rustls_client_config()?)
         .https_only()
@@ -35,4 +36,16 @@ pub async fn client(kubeconfig: &Path) -> Result<kube::Client> {
         .build::<_, Body>(connector);
     let service = ServiceBuilder::new().layer(config.base_uri_layer()).service(http.map_err(BoxError::from));
     Ok(kube::Client::new(service, config.default_namespace))
+}
+
+/// The server's address and the TLS settings of a kubeconfig file, for what speaks HTTP by itself.
+pub async fn access(kubeconfig: &Path) -> Result<(Uri, ClientConfig)> {
+    let config = config(kubeconfig).await?;
+    let tls = config.rustls_client_config()?;
+    Ok((config.cluster_url, tls))
+}
+
+async fn config(kubeconfig: &Path) -> Result<Config> {
+    let kubeconfig = Kubeconfig::read_from(kubeconfig)?;
+    Ok(Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?)
 }

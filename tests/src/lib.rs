@@ -22,6 +22,7 @@ pub mod cgroups;
 pub mod containerd;
 pub mod control_plane;
 pub mod dns;
+pub mod fault;
 pub mod ground;
 pub mod identity;
 pub mod kube_proxy;
