@@ -79,6 +79,14 @@ pub enum Failure {
         /// What the server said, with the subject.
         what: String,
     },
+    /// api-gate forbade what the code does.
+    #[error("the catalog does not allow what {owner} asked of the API server: {what}")]
+    ForbiddenByGate {
+        /// Which process.
+        owner: Owner,
+        /// Method and path.
+        what: String,
+    },
     /// The service gave up.
     #[error("{owner} failed")]
     Service {
@@ -217,11 +225,13 @@ where
     E: Error + Send + Sync + 'static,
 {
     let (owner, bus, stop) = (given.owner, given.bus.clone(), given.stop.clone());
+    let at_gate = given.forbidden.clone();
     let newer = tokio::spawn(leave_for_newer(bus.clone(), stop));
     // Giving up the service midway is what `forbidden` asks for; the others only watch.
     let ended = tokio::select! {
         ended = service(given) => ended.map_err(|source| Failure::Service { owner, source: source.into() }),
         what = bus.forbidden() => Err(Failure::Forbidden { owner, what }),
+        what = at_gate.first() => Err(Failure::ForbiddenByGate { owner, what }),
     };
     newer.abort();
     ended

@@ -26,6 +26,8 @@ pub struct Service {
     pub stop: Stop,
     /// `<root-dir>/bulkhead/<owner>/`, which belongs to this process alone.
     pub dir: PathBuf,
+    /// What it asked of the API server although the catalog does not allow it.
+    pub(crate) forbidden: api::Forbidden,
 }
 
 impl Service {
@@ -45,11 +47,13 @@ impl Service {
         if owner != Owner::StatusReporter {
             actix::spawn(events.clone().keep_sending(bus.clone()));
         }
-        Self { owner, config, bus, events, incarnation, journal, health, stop, dir }
+        let forbidden = api::Forbidden::default();
+        Self { owner, config, bus, events, incarnation, journal, health, stop, dir, forbidden }
     }
 
     /// A client of the API server through api-gate; none when the node runs standalone.
     pub fn api(&self) -> Option<kube::Client> {
-        api::client(&self.config, self.owner)
+        let socket = api::socket(&self.config, self.owner);
+        (!self.config.is_standalone()).then(|| api::noting_client_at(&socket, self.forbidden.clone()))
     }
 }

@@ -16,7 +16,7 @@ use crate::{
 };
 use actix::{Actor, AsyncContext, Context, Handler, Message, Recipient, ResponseFuture, StreamHandler};
 use bytes::Bytes;
-use chassis::identity;
+use chassis::{api::FORBIDDEN_BY, identity};
 use http::{HeaderValue, Request, Response, header::CONTENT_TYPE, header::RETRY_AFTER};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Body as _, Incoming};
@@ -39,8 +39,6 @@ const REQUESTS: usize = 256;
 const WATCHES: usize = 1000;
 /// The largest body of a request: what the API server takes (`MaxRequestBodyBytes`).
 const LARGEST_BODY: usize = 3 * 1024 * 1024;
-/// The header of an answer that says: this is the gate speaking, and the asker's program is at fault.
-const FORBIDDEN_BY: &str = "bulkhead-forbidden-by";
 
 /// One peer of the gate.
 pub(crate) struct Peer {
@@ -94,7 +92,7 @@ impl Peer {
     }
 
     fn refused(&self, refusal: &Refusal) -> Response<Body> {
-        if refusal.is_forbidden() {
+        if matches!(refusal, Refusal::Unreadable(_) | Refusal::NoRule(_)) {
             error!(peer = %self.owner, why = %refusal, "a process asked for what the catalog does not allow");
         }
         refusal_response(refusal)
@@ -180,7 +178,7 @@ fn refusal_response(refusal: &Refusal) -> Response<Body> {
     if let Some(seconds) = refusal.retry_after() {
         headers.insert(RETRY_AFTER, seconds.into());
     }
-    if refusal.is_forbidden() {
+    if refusal.is_programs_fault() {
         headers.insert(FORBIDDEN_BY, HeaderValue::from_static("api-gate"));
     }
     response

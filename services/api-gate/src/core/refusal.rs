@@ -56,9 +56,9 @@ impl Refusal {
         }
     }
 
-    /// Whether the peer asks for what it never may: a fault in our own program, which should end it.
-    pub(crate) const fn is_forbidden(&self) -> bool {
-        matches!(self, Self::Unreadable(_) | Self::NoRule(_))
+    /// Whether it is the asker's own program that is wrong, which should then end.
+    pub(crate) const fn is_programs_fault(&self) -> bool {
+        matches!(self, Self::NoRule(NoRule { is_programs_fault: true, .. }))
     }
 
     /// Whole seconds after which to try again, at least one: the header has no fractions.

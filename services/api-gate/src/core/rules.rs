@@ -11,17 +11,26 @@ pub(crate) struct NoRule {
     pub(crate) owner: Owner,
     /// For what.
     pub(crate) request: ApiRequest,
+    /// It is the asker's own program that is wrong, and it should end. A subresource of what it may ask for
+    /// is no proof of that: the name of an object, which a pod's author chose, may have held a slash.
+    pub(crate) is_programs_fault: bool,
 }
 
 /// Whether a rule allows a peer's request.
 pub(crate) fn judge(rules: &[ApiRule], owner: Owner, request: ApiRequest) -> Result<ApiRequest, NoRule> {
-    let allows = |rule: &ApiRule| {
-        rule.owner == owner
-            && rule.group == request.group
-            && rule.resource == request.resource
-            && rule.verbs.contains(&request.verb.name())
-    };
-    if rules.iter().any(allows) { Ok(request) } else { Err(NoRule { owner, request }) }
+    let own = || rules.iter().filter(|rule| rule.owner == owner && rule.group == request.group);
+    let is_resource = |rule: &&ApiRule| rule.resource == request.resource;
+    if own().filter(is_resource).any(|rule| rule.verbs.contains(&request.verb.name())) {
+        return Ok(request);
+    }
+    let is_of_resource = |rule: &ApiRule| whole(rule.resource) == whole(&request.resource);
+    let is_programs_fault = own().any(|rule| is_resource(&rule)) || !own().any(is_of_resource);
+    Err(NoRule { owner, request, is_programs_fault })
+}
+
+/// The resource of which something is a subresource, or itself.
+fn whole(resource: &str) -> &str {
+    resource.split_once('/').map_or(resource, |(whole, _)| whole)
 }
 
 /// The peers for which there is at least one rule: only they get a socket.
@@ -94,6 +103,19 @@ mod tests {
             refused.to_string(),
             "prober may not create \"deployments\" in API group \"apps\": the catalog has no such rule"
         );
+    }
+
+    #[test]
+    fn a_program_is_blamed_only_for_what_no_name_can_bring_about() {
+        let cases = [
+            ("a resource that it has no business with", Owner::NodeApi, Method::GET, "/api/v1/secrets", true),
+            ("a verb", Owner::PodLifecycle, Method::DELETE, "/api/v1/namespaces/a/pods/web", true),
+            ("a name with a slash", Owner::CriBridge, Method::GET, "/api/v1/namespaces/a/secrets/b/c", false),
+        ];
+        for (name, owner, method, uri, blamed) in cases {
+            let request = request::read(&method, &uri.parse().unwrap()).unwrap();
+            assert_eq!(judge(API_RULES, owner, request).unwrap_err().is_programs_fault, blamed, "{name}");
+        }
     }
 
     #[test]
