@@ -7,4 +7,4 @@ mod pod;
 mod refusals;
 
 pub(crate) use hearings::Hearings;
-pub(crate) use node::{Empty, NodeActor, Parts};
+pub(crate) use node::{Empty, Leave, NodeActor, Parts};

@@ -28,7 +28,7 @@ use crate::core::{
     roster::{Lives, Roster},
 };
 use actix::{Actor, Addr, AsyncContext};
-use actors::{Empty, Hearings, NodeActor, Parts};
+use actors::{Empty, Hearings, Leave, NodeActor, Parts};
 use adapters::{api, apparmor, files, folder::Folder, scribe::Scribe, url};
 use chassis::{Journal, Service};
 use messages::{Outcome, PodUid, pod_lifecycle::RemovePods};
@@ -59,6 +59,8 @@ pub async fn run(service: Service) -> Result<(), Error> {
     let serving = serving.await.map_err(Error::Serve)?;
     service.stop.told().await;
     drop(serving);
+    // Fails only when the actor has gone already.
+    let _ = node.send(Leave).await;
     scribe.flush().await;
     Ok(())
 }

@@ -18,7 +18,8 @@ use crate::{
     ports::News,
 };
 use actix::{
-    Actor, Addr, AsyncContext, Context, Handler, Message, SpawnHandle, StreamHandler, fut::wrap_future,
+    Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, SpawnHandle, StreamHandler,
+    fut::wrap_future,
 };
 use chassis::{Bus, Events, HealthHandle, clock, telemetry};
 use messages::{
@@ -72,6 +73,11 @@ pub(super) struct Said(pub(super) PodUid);
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct Empty;
+
+/// The process leaves: nothing is decided any more.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Leave;
 
 /// What was heard of a pod before it had a life.
 #[derive(Debug, Default)]
@@ -161,10 +167,7 @@ impl NodeActor {
             Effect::Begin(uid, record) => self.begin(uid, *record, ctx),
             Effect::Desire(uid, pod) => self.send(&uid, LifeFact::Desired(pod), ctx),
             Effect::Remove(uid) => self.send(&uid, LifeFact::Removed, ctx),
-            Effect::End(uid, why) => {
-                let grace_seconds = spec::DEFAULT_GRACE_SECONDS.unsigned_abs();
-                self.send(&uid, LifeFact::Ended { why, grace_seconds }, ctx);
-            }
+            Effect::End(uid, why) => self.send(&uid, LifeFact::Ended { why, grace_seconds: None }, ctx),
             Effect::Tell(event) => self.events.record(event),
             Effect::SaveLives => self.lives.save("lives", self.roster.lives().clone()),
         }
@@ -220,8 +223,11 @@ impl NodeActor {
     }
 
     fn flush(&mut self, ctx: &mut Context<Self>) {
-        let all = self.pods.values_mut().map(Outbox::flush).fold(true, |all, left| all && left);
-        if !all {
+        let mut all_have_left = true;
+        for outbox in self.pods.values_mut() {
+            all_have_left &= outbox.flush();
+        }
+        if !all_have_left {
             ctx.run_later(AGAIN, |actor, ctx| actor.flush(ctx));
         }
     }
@@ -348,5 +354,13 @@ impl Handler<Empty> for NodeActor {
     fn handle(&mut self, Empty: Empty, ctx: &mut Context<Self>) {
         info!("every pod is let go, and none is taken in any more");
         self.step(Fact::Emptied, ctx);
+    }
+}
+
+impl Handler<Leave> for NodeActor {
+    type Result = ();
+    fn handle(&mut self, Leave: Leave, ctx: &mut Context<Self>) {
+        self.pods.values().for_each(Outbox::stop);
+        ctx.stop();
     }
 }

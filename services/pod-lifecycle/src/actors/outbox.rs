@@ -3,7 +3,10 @@
 //! Its mailbox is bounded. While it is full, facts wait here, and of what only the newest counts the
 //! newest is kept.
 
-use super::pod::{PodActor, Take};
+use super::{
+    node::Leave,
+    pod::{PodActor, Take},
+};
 use crate::core::life::Fact;
 use actix::{Addr, dev::SendError};
 use std::{collections::VecDeque, mem::discriminant};
@@ -27,6 +30,11 @@ impl Outbox {
         }
         self.waiting.push_back(fact);
         self.flush()
+    }
+
+    /// Has the actor stop; the pod goes on.
+    pub(super) fn stop(&self) {
+        self.actor.do_send(Leave);
     }
 
     /// Sends what waits; whether everything has left.

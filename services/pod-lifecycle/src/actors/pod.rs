@@ -1,6 +1,6 @@
 //! One pod: turns what is heard into facts, steps its life, performs the effects.
 
-use super::node::{Finished, Kit, Said, Stopped};
+use super::node::{Finished, Kit, Leave, Said, Stopped};
 use crate::core::{
     deed::Deed,
     flight::Answer,
@@ -156,6 +156,13 @@ impl Handler<Take> for PodActor {
     type Result = ();
     fn handle(&mut self, Take(fact): Take, ctx: &mut Context<Self>) {
         self.step(fact, ctx);
+    }
+}
+
+impl Handler<Leave> for PodActor {
+    type Result = ();
+    fn handle(&mut self, Leave: Leave, ctx: &mut Context<Self>) {
+        ctx.stop();
     }
 }
 

@@ -97,6 +97,11 @@ impl Deed {
         matches!(self, Self::ReleaseVolumes | Self::StopPod { .. } | Self::Forget { .. })
     }
 
+    /// Whether only its owner's silence about the pod shows that it is done.
+    pub fn ends_in_nothing(&self) -> bool {
+        matches!(self, Self::ReleaseVolumes | Self::Forget { remove_containers: true })
+    }
+
     /// Whether an entry of the runtime owner's list of deeds is about this one.
     pub fn is_listed_as(&self, listed: &cri_bridge::Deed) -> bool {
         use cri_bridge::Deed as Listed;

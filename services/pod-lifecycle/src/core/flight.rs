@@ -135,7 +135,9 @@ impl Flight {
     pub fn volumes_said(&mut self, revision: Option<u64>) {
         self.asked.retain(|_, asked| match asked.phase {
             _ if asked.deed.is_of_the_runtime() => true,
-            Phase::Shown { revision: awaited, .. } => revision.is_some_and(|revision| revision < awaited),
+            Phase::Shown { revision: awaited, .. } => {
+                revision.is_some_and(|heard| !shows(&asked.deed, awaited, heard))
+            }
             Phase::Told { .. } => false,
             Phase::Open | Phase::Held { .. } => true,
         });
@@ -147,7 +149,7 @@ impl Flight {
         self.asked.retain(|_, asked| {
             let heard = if asked.deed.is_of_the_runtime() { runtime } else { volumes };
             match (asked.phase, heard) {
-                (Phase::Shown { revision, .. }, Some(heard)) => heard < revision,
+                (Phase::Shown { revision, .. }, Some(heard)) => !shows(&asked.deed, revision, heard),
                 (Phase::Shown { .. }, None) => !asked.deed.leaves_nothing(),
                 _ => true,
             }
@@ -205,10 +207,15 @@ fn judge(deed: Deed, answer: Answer, now: Moment) -> (Option<Phase>, Meaning) {
     }
 }
 
+/// Whether a state of one revision shows what was done by another.
+fn shows(deed: &Deed, awaited: u64, heard: u64) -> bool {
+    heard >= awaited && !deed.ends_in_nothing()
+}
+
 fn is_settled(asked: &Asked, pod: &RuntimePod) -> bool {
     match asked.phase {
         Phase::Open | Phase::Held { .. } => false,
-        Phase::Shown { revision, .. } => pod.revision >= revision,
+        Phase::Shown { revision, .. } => shows(&asked.deed, revision, pod.revision),
         Phase::Told { .. } => !is_under_way(pod, &asked.deed),
     }
 }
@@ -316,6 +323,7 @@ mod tests {
             ("an older state", sandbox(), Some(6), false),
             ("the state of the reply", sandbox(), Some(7), true),
             ("no state of a sandbox", sandbox(), None, false),
+            ("something left after forgetting", Deed::Forget { remove_containers: true }, Some(9), false),
             ("nothing left after forgetting", Deed::Forget { remove_containers: true }, None, true),
         ];
         for (sentence, deed, heard, settled) in cases {

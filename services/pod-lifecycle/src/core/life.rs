@@ -47,8 +47,8 @@ pub enum Fact {
     Ended {
         /// Why.
         why: Ended,
-        /// Seconds that its containers are given.
-        grace_seconds: u64,
+        /// Seconds that its containers are given; as many as its spec says where none are named.
+        grace_seconds: Option<u64>,
     },
     /// What the runtime holds of it; nothing any more.
     Runtime(Option<Box<RuntimePod>>),
@@ -270,7 +270,8 @@ impl Life {
         }
     }
 
-    fn end(&mut self, why: Ended, grace_seconds: u64, now: Moment) {
+    fn end(&mut self, why: Ended, grace_seconds: Option<u64>, now: Moment) {
+        let grace_seconds = grace_seconds.unwrap_or_else(|| spec::grace_seconds(&self.record.pod));
         if self.record.memory.ended.is_none() {
             self.record.memory.ended = Some(why);
         }
@@ -389,7 +390,7 @@ impl Life {
         self.tell_of(Told::normal(event::DEADLINE_EXCEEDED, message), now);
         let why =
             Ended { reason: event::DEADLINE_EXCEEDED.into(), message: message.into(), disrupted: false };
-        self.end(why, spec::grace_seconds(&self.record.pod), now);
+        self.end(why, None, now);
     }
 
     /// Its source wants it gone, or has let it go.

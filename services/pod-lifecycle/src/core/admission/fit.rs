@@ -97,7 +97,8 @@ mod tests {
 
     #[test]
     fn what_is_not_left_is_told_in_numbers() {
-        let cases: &[(&str, &[(&str, &str)], usize, &[&str])] = &[
+        type Row = (&'static str, &'static [(&'static str, &'static str)], usize, &'static [&'static str]);
+        let cases: &[Row] = &[
             ("it just fits", &[("cpu", "1500m"), ("memory", "1Gi")], 1, &[]),
             (
                 "a little too much CPU",

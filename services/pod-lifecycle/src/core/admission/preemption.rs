@@ -106,7 +106,8 @@ mod tests {
 
     #[test]
     fn the_fewest_of_the_weakest_class_give_way() {
-        let cases: &[(&str, &[(&str, PodBuilder)], i64, Option<&[&str]>)] = &[
+        type Row<'a> = (&'a str, &'a [(&'a str, PodBuilder)], i64, Option<&'a [&'a str]>);
+        let cases: &[Row<'_>] = &[
             ("one is enough", &[("a", burstable("1")), ("b", burstable("1"))], 1000, Some(&["a"])),
             (
                 "the one that fits best",

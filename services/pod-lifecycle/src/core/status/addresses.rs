@@ -44,13 +44,16 @@ fn is_v6(ip: &str) -> bool {
 mod tests {
     use super::*;
 
+    /// A sentence, the pod's addresses, the node's, and what is told.
+    type Row<'a> = (&'a str, &'a [&'a str], &'a [&'a str], &'a [&'a str]);
+
     fn texts(ips: &[&str]) -> Vec<String> {
         ips.iter().map(ToString::to_string).collect()
     }
 
     #[test]
     fn the_nodes_family_comes_first_and_each_stands_once() {
-        let cases: &[(&str, &[&str], &[&str], &[&str])] = &[
+        let cases: &[Row<'_>] = &[
             ("one address", &["10.0.0.1"], &["192.168.0.1"], &["10.0.0.1"]),
             ("two of a family", &["10.0.0.1", "10.0.0.2"], &["192.168.0.1"], &["10.0.0.1"]),
             ("the other family first", &["fd00::1", "10.0.0.1"], &["192.168.0.1"], &["10.0.0.1", "fd00::1"]),
@@ -65,7 +68,7 @@ mod tests {
 
     #[test]
     fn on_the_nodes_network_addresses_stay_and_may_gain_a_family() {
-        let cases: &[(&str, &[&str], &[&str], &[&str])] = &[
+        let cases: &[Row<'_>] = &[
             ("first told", &[], &["192.168.0.1"], &["192.168.0.1"]),
             ("the node's has changed", &["192.168.0.1"], &["192.168.0.9"], &["192.168.0.1"]),
             (

@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn init_containers_and_sidecars_hold_it_back() {
-        let cases: &[(&str, &str, (&str, &str), &str, bool, &str)] = &[
+        let cases = [
             ("init runs", "Always", ("one", "runs"), "waits", false, PENDING),
             ("init is restarted", "Always", ("one", "waits 1"), "waits", false, PENDING),
             ("init failed for good", "Never", ("one", "ended 1"), "waits", false, FAILED),
@@ -236,7 +236,7 @@ mod tests {
             ("a sidecar alone runs on", "Never", ("side", "runs started"), "ended 0", true, RUNNING),
         ];
         for (sentence, policy, init, regular, begun, want) in cases {
-            assert_eq!(of(policy, &[*init], &[regular], (*begun, false)), *want, "{sentence}");
+            assert_eq!(of(policy, &[init], &[regular], (begun, false)), want, "{sentence}");
         }
     }
 }
