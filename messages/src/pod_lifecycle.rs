@@ -79,6 +79,8 @@ pub enum ContainerKind {
 pub struct ProbedContainer {
     /// Its name.
     pub name: ContainerName,
+    /// Which list of the spec it stands in, for events.
+    pub kind: ContainerKind,
     /// CRI id of the instance that a verdict would be about; `None` while there is none.
     pub container_id: Option<String>,
     /// Whether that instance runs.

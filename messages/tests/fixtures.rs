@@ -218,6 +218,7 @@ fn decisions_about_pods() -> Vec<&'static str> {
             terminating: false,
             containers: vec![life::ProbedContainer {
                 name: app(),
+                kind: life::ContainerKind::Regular,
                 container_id: Some("c0ffee".into()),
                 running: true,
                 started_at: 2,

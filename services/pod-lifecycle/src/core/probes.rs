@@ -40,6 +40,7 @@ fn probed(situation: &Situation<'_>, part: &Part<'_>) -> Option<ProbedContainer>
     let newest = situation.runtime().newest(part.name());
     Some(ProbedContainer {
         name: part.name().parse().ok()?,
+        kind: part.kind,
         container_id: newest.map(|it| it.id.clone()),
         running: newest.is_some_and(|it| it.state == ContainerState::Running && !it.hook_pending),
         started_at: newest.map_or(0, |it| it.started_at),

@@ -132,13 +132,12 @@ impl Worker {
     }
 
     fn event(&self, tidings: Tidings) -> RecordEvent {
-        let container = &self.post.subject.container;
         RecordEvent {
             about: About::Pod {
                 pod: self.post.subject.pod.clone(),
                 namespace: self.post.namespace.clone(),
                 name: self.post.pod_name.clone(),
-                field_path: format!("spec.containers{{{container}}}"),
+                field_path: self.wanted.field_path.clone(),
             },
             severity: Severity::Warning,
             reason: tidings.reason.to_owned(),

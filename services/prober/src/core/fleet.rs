@@ -4,7 +4,7 @@ use super::{check::Surroundings, worker::View};
 use k8s_openapi::api::core::v1 as core;
 use messages::{
     ContainerName,
-    pod_lifecycle::{ProbedContainer, Probes},
+    pod_lifecycle::{ContainerKind, ProbedContainer, Probes},
     prober::ProbeKind,
 };
 use std::collections::BTreeMap;
@@ -15,6 +15,8 @@ pub type Place = (ContainerName, ProbeKind);
 /// A probe that is wanted, and what it looks at.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Wanted {
+    /// The container's place in the spec, as events name it: `spec.containers{app}`.
+    pub field_path: String,
     /// The probe as in the spec.
     pub probe: core::Probe,
     /// Address and ports.
@@ -34,9 +36,19 @@ fn of_container<'a>(
 ) -> impl Iterator<Item = (Place, Wanted)> + 'a {
     container.probes.iter().map(move |(kind, probe)| {
         let around = Surroundings { ip: pod.ip.clone(), ports: container.ports.clone() };
-        let wanted = Wanted { probe: probe.clone(), around, view: view(pod, container) };
+        let (field_path, view) = (field_path(container), view(pod, container));
+        let wanted = Wanted { field_path, probe: probe.clone(), around, view };
         ((container.name.clone(), *kind), wanted)
     })
+}
+
+fn field_path(container: &ProbedContainer) -> String {
+    let list = match container.kind {
+        ContainerKind::Regular => "containers",
+        ContainerKind::Init | ContainerKind::Sidecar => "initContainers",
+        ContainerKind::Ephemeral => "ephemeralContainers",
+    };
+    format!("spec.{list}{{{}}}", container.name)
 }
 
 fn view(pod: &Probes, container: &ProbedContainer) -> View {
@@ -55,8 +67,9 @@ mod tests {
 
     #[test]
     fn each_kind_of_each_container_is_a_place_of_its_own() {
-        let container = |name: &str, kinds: &[ProbeKind]| ProbedContainer {
+        let container = |name: &str, kind: ContainerKind, kinds: &[ProbeKind]| ProbedContainer {
             name: name.parse().unwrap(),
+            kind,
             container_id: Some(format!("id-{name}")),
             running: true,
             started_at: 5,
@@ -70,7 +83,10 @@ mod tests {
             name: "web".into(),
             ip: Some("10.0.0.7".into()),
             terminating: true,
-            containers: vec![container("a", &ProbeKind::ALL), container("b", &[ProbeKind::Liveness])],
+            containers: vec![
+                container("a", ContainerKind::Regular, &ProbeKind::ALL),
+                container("b", ContainerKind::Sidecar, &[ProbeKind::Liveness]),
+            ],
         };
         let wanted = wanted(&probes);
         assert_eq!(wanted.len(), 4);
@@ -78,5 +94,6 @@ mod tests {
         assert_eq!(b.view.container_id.as_deref(), Some("id-b"));
         assert!(b.view.terminating && !b.view.started);
         assert_eq!(b.around.ports["web"], 80);
+        assert_eq!(b.field_path, "spec.initContainers{b}");
     }
 }

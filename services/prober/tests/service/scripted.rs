@@ -5,7 +5,7 @@ use futures::FutureExt;
 use k8s_openapi::{api::core::v1 as core, apimachinery::pkg::util::intstr::IntOrString};
 use messages::{
     Owner, PodUid,
-    pod_lifecycle::{ProbedContainer, Probes},
+    pod_lifecycle::{ContainerKind, ProbedContainer, Probes},
     prober::{Finding, ProbeKind, Verdict},
 };
 use std::{collections::BTreeMap, time::Duration};
@@ -63,6 +63,7 @@ pub(crate) fn uid() -> PodUid {
 pub(crate) fn pod(kind: ProbeKind, probe: core::Probe) -> Probes {
     let container = ProbedContainer {
         name: "app".parse().unwrap(),
+        kind: ContainerKind::Regular,
         container_id: Some("c1".into()),
         running: true,
         started_at: chassis::clock::now_unix(),

@@ -7,7 +7,7 @@ use messages::{
     cri_bridge::{ExecProbe, ExecProbeReply},
     pod_lifecycle::Probes,
     prober::{Finding, ProbeKind, Verdict},
-    status_reporter::{RecordEvent, RecordEventReply},
+    status_reporter::{About, RecordEvent, RecordEventReply},
 };
 use std::{cell::RefCell, rc::Rc, time::Duration};
 use tokio::time::timeout;
@@ -78,6 +78,7 @@ async fn an_exec_probe_is_run_by_cri_bridge_and_its_failure_is_an_event() {
     let first = events.borrow()[0].clone();
     assert_eq!(first.reason, "Unhealthy");
     assert_eq!(first.message, "Liveness probe failed: no such file");
+    assert!(matches!(first.about, About::Pod { field_path, .. } if field_path == "spec.containers{app}"));
     drop((taking, serving));
 }
 
