@@ -4,5 +4,6 @@ pub mod api_server;
 pub mod cgroupfs;
 pub mod containerd;
 pub mod hook_server;
+pub mod log_files;
 pub mod machine;
 pub mod pod_files;

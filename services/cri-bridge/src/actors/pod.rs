@@ -11,7 +11,7 @@ mod question;
 
 pub use command::Command;
 pub use facts::{Happened, Listed, Mounted, Wanted};
-pub use question::{Census, Found, Instances, Open, Probe};
+pub use question::{Census, Found, Instances, Logs, Open, Probe};
 
 use crate::{
     actors::gate::Place,

@@ -6,7 +6,7 @@
 mod classes;
 
 use crate::{
-    actors::pod::{Census, Command, Happened, Listed, Mounted, PodActor, Wanted},
+    actors::pod::{Census, Command, Happened, Listed, Logs, Mounted, PodActor, Wanted},
     core::{labels::PodIdentity, ledger::Ask},
     ports::World,
 };
@@ -20,6 +20,7 @@ use messages::{BootTime, Decision, Outcome, PodUid, Refusal, pod_lifecycle::Pod,
 use proto::runtime::v1 as cri;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
+    path::PathBuf,
     rc::Rc,
     time::Duration,
 };
@@ -131,6 +132,21 @@ impl Handler<Whose> for Relay {
     type Result = Option<Addr<PodActor>>;
     fn handle(&mut self, Whose(pod): Whose, _: &mut Context<Self>) -> Self::Result {
         self.known(&pod)
+    }
+}
+
+/// Asks for the logs of all running containers: CRI ids and paths.
+pub struct RunningLogs;
+
+impl Message for RunningLogs {
+    type Result = Vec<(String, PathBuf)>;
+}
+
+impl Handler<RunningLogs> for Relay {
+    type Result = ResponseFuture<Vec<(String, PathBuf)>>;
+    fn handle(&mut self, _: RunningLogs, _: &mut Context<Self>) -> Self::Result {
+        let asked: Vec<_> = self.pods.values().map(|known| known.actor.send(Logs)).collect();
+        Box::pin(join_all(asked).map(|all| all.into_iter().flatten().flatten().collect()))
     }
 }
 

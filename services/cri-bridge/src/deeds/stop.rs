@@ -192,7 +192,7 @@ impl<'s> Stopping<'s> {
         }
         let stopped = self.stop(&mut clock).await;
         if let Some(turn) = turn {
-            turn.done.send_modify(|ended| drop(ended.insert(self.name.to_string())));
+            turn.done.send_if_modified(|ended| ended.insert(self.name.to_string()));
         }
         // Read back whatever came of it.
         if let Err(error) = read::container(self.subject, self.id, self.sandbox).await {

@@ -1,12 +1,16 @@
 //! Questions to a pod's actor that change nothing.
 
 use super::PodActor;
-use crate::{core::spec, deeds::stream};
-use actix::{Context, Handler, Message, ResponseFuture};
+use crate::{
+    core::{names, spec},
+    deeds::stream,
+};
+use actix::{Context, Handler, Message, MessageResult, ResponseFuture};
 use messages::{
     ContainerName,
-    cri_bridge::{Container, ExecProbe, ExecProbeReply, OpenStream, OpenStreamReply},
+    cri_bridge::{Container, ContainerState, ExecProbe, ExecProbeReply, OpenStream, OpenStreamReply},
 };
+use std::path::PathBuf;
 
 /// An exec probe.
 pub struct Probe(pub ExecProbe);
@@ -67,6 +71,26 @@ impl Handler<Instances> for PodActor {
         let instances = (is_known || !found.is_empty()).then_some(found);
         let (namespace, name) = self.ledger.names();
         Some(Found { namespace, name, instances })
+    }
+}
+
+/// Asks for the logs of running containers: CRI ids and paths.
+pub struct Logs;
+
+impl Message for Logs {
+    type Result = Vec<(String, PathBuf)>;
+}
+
+impl Handler<Logs> for PodActor {
+    type Result = MessageResult<Logs>;
+    fn handle(&mut self, _: Logs, _: &mut Context<Self>) -> Self::Result {
+        let (namespace, name) = self.ledger.names();
+        let folder =
+            names::pod_log_directory(self.world.settings.pod_logs(), &namespace, &name, self.ledger.uid());
+        let running = self.ledger.containers().iter().filter(|it| it.state == ContainerState::Running);
+        let logs =
+            running.map(|it| (it.id.clone(), folder.join(names::log_path(it.name.as_str(), it.attempt))));
+        MessageResult(logs.collect())
     }
 }
 

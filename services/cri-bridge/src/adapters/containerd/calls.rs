@@ -2,10 +2,10 @@
 
 use super::{Containerd, RuntimeError, answered, traced};
 use crate::core::labels;
+use futures::{Stream, TryStreamExt};
 use messages::PodUid;
 use proto::runtime::v1 as cri;
 use std::{collections::HashMap, time::Duration};
-use tonic::Streaming;
 
 /// What we say when asked for our version; runtimes do not look at it.
 const VERSION: &str = "0.1.0";
@@ -76,10 +76,12 @@ impl Containerd {
     ///
     /// # Errors
     /// See [`RuntimeError`]; unimplemented before containerd 1.7.
-    pub async fn events(&self) -> Result<Streaming<cri::ContainerEventResponse>> {
+    pub async fn events(&self) -> Result<impl Stream<Item = Result<cri::ContainerEventResponse>> + use<>> {
+        const CALL: &str = "GetContainerEvents";
         let request = traced(cri::GetEventsRequest {});
         let mut client = self.runtime.clone();
-        answered("GetContainerEvents", Some(self.patience), client.get_container_events(request)).await
+        let events = answered(CALL, None, client.get_container_events(request)).await?;
+        Ok(events.map_err(|status| RuntimeError::Said { call: CALL, status: Box::new(status) }))
     }
 
     /// All sandboxes, or those of one pod.
