@@ -102,8 +102,8 @@ pub(crate) async fn hear_all(bus: &Bus, directory: &Addr<DirectoryActor>) -> Res
     let held = |held: RuntimePod| Fact::RuntimePod(Box::new(held));
     follow(bus, directory, held, move |key| pod(key).map(Fact::RuntimePodGone)).await?;
     follow(bus, directory, |node: Node| Fact::Node(Box::new(node)), |_| None).await?;
-    // Nobody may read its own stream, and there is nothing to learn from it.
-    for owner in Owner::ALL.into_iter().filter(|owner| *owner != Owner::NodeApi) {
+    // Nobody may read its own stream; and the supervisor, which has no bus, says nothing.
+    for owner in Owner::ALL.into_iter().filter(|owner| ![Owner::NodeApi, Owner::Bulkhead].contains(owner)) {
         let mut health = bus.hear_from::<Health>(owner).await?;
         let directory = directory.clone();
         actix::spawn(async move {
