@@ -18,6 +18,7 @@ use crate::kubelet::Flavour;
 use crate::namespace::Namespace;
 use crate::node::Node;
 use crate::parts;
+use crate::registry::{self, Registry};
 
 /// Environment variable that says on which kubelet scenarios are played.
 const SELECTION: &str = "SCENARIOS";
@@ -28,6 +29,7 @@ pub struct Scene {
     plane: ControlPlane,
     node: Node,
     ground: Arc<Ground>,
+    registry: OnceLock<Result<Registry, String>>,
 }
 
 impl Scene {
@@ -37,7 +39,7 @@ impl Scene {
         let mut node = Node::joined(&ground, &plane, 1, Version::V2_4)?;
         node.configure(configure)?;
         node.start_kubelet(flavour, &plane)?;
-        Ok(Self { flavour, plane, node, ground })
+        Ok(Self { flavour, plane, node, ground, registry: OnceLock::new() })
     }
 
     /// Whose kubelet it is, for what may rightly differ: how soon something happens.
@@ -68,6 +70,23 @@ impl Scene {
     /// What everything here stands on, for parts that one file needs besides.
     pub fn ground(&self) -> &Arc<Ground> {
         &self.ground
+    }
+
+    /// Puts an image that the node has into a registry under another name; returns the name by which a pod pulls it.
+    pub fn publish(&self, image: &str, name: &str) -> Result<String> {
+        self.registry()?;
+        Registry::push(self.runtime(), image, name)?;
+        Ok(format!("{}/{name}", registry::HOST))
+    }
+
+    /// A registry that the node pulls from, raised when it is first asked for.
+    pub fn registry(&self) -> Result<&Registry> {
+        let raise = || -> Result<Registry> {
+            Registry::mirror(self.runtime())?;
+            Registry::start(&self.ground, self.plane.lan())
+        };
+        let raised = self.registry.get_or_init(|| raise().map_err(|error| format!("{error:#}")));
+        raised.as_ref().map_err(|error| anyhow!("there is no registry: {error}"))
     }
 
     /// A fresh namespace, for one scenario.
