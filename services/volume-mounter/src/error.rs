@@ -33,6 +33,9 @@ pub(crate) enum Unmade {
     /// A static pod may not be filled from the API server.
     #[error("a static pod may not refer to secrets, configmaps or tokens")]
     Static,
+    /// Names that would become parts of URLs are none.
+    #[error("the pod's name, namespace or service account is no valid name")]
+    Names,
     /// The API's own pod is not to be had.
     #[error("could not check the pod with the API server")]
     Unchecked(#[source] Denied),

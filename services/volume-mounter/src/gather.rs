@@ -9,7 +9,7 @@ use crate::{
     adapters::atomic,
     core::{
         backoff, check,
-        path::RelativePath,
+        path::{RelativePath, is_object_name},
         payload::Object,
         reference::{Kind, Reference},
         token::{self, Lease},
@@ -25,14 +25,19 @@ use messages::{
     pod_lifecycle::{Pod, PodSource},
 };
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
-use tokio::sync::OnceCell;
+use tokio::{sync::OnceCell, time::timeout};
 use tracing::warn;
 
 /// So long after a pod was first seen a denial means little.
 const FRESH: Duration = Duration::from_secs(2);
+/// So long one answer may take: a pod that is to be released must not wait for ever.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What is known of an object: at which version, or that it does not exist.
 pub(crate) type Known = Option<Versioned>;
+
+/// Objects, and the version of each that was seen; `None` for one that does not exist.
+pub(crate) type Versions = Vec<(Reference, Option<String>)>;
 
 /// Whose volume is filled.
 pub(crate) struct Need<'a> {
@@ -69,6 +74,9 @@ impl Need<'_> {
         if self.pod.source != PodSource::Api {
             return Err(Unmade::Static);
         }
+        if ![self.namespace(), self.name(), self.bearer().account].into_iter().all(is_object_name) {
+            return Err(Unmade::Names);
+        }
         let objects = try_join_all(wanted.objects.iter().map(|(object, keys)| self.object(object, keys)));
         let tokens = try_join_all(wanted.tokens.iter().map(|token| self.token(token, root, leases)));
         let ((), (objects, tokens)) = try_join(self.check(), try_join(objects, tokens)).await?;
@@ -90,20 +98,16 @@ impl Need<'_> {
         if let Some(told) = self.told.get(object) {
             return Ok((object.clone(), told.clone()));
         }
-        let fetched = if keys.optional {
-            // It is allowed to be absent: then nobody waits for it.
-            self.patiently(|| async {
-                match self.tools.objects.object(object).await {
-                    Err(Denied::NotFound) => Ok(None),
-                    other => other.map(Some),
-                }
-            })
-            .await
-        } else {
-            match self.patiently(|| self.tools.objects.object(object)).await {
-                Err(Denied::NotFound) => Ok(None),
-                other => other.map(Some),
+        let fetched = self.patiently(|| async {
+            match self.tools.objects.object(object).await {
+                // It is allowed to be absent: then nobody waits for it.
+                Err(Denied::NotFound) if keys.optional => Ok(None),
+                answer => answer.map(Some),
             }
+        });
+        let fetched = match fetched.await {
+            Err(Denied::NotFound) => Ok(None),
+            other => other,
         };
         let known = fetched.map_err(|denied| Unmade::Object(object.clone(), denied))?;
         Ok((object.clone(), known))
@@ -145,7 +149,8 @@ impl Need<'_> {
         let until = self.first_seen.after(FRESH);
         let mut tries = 0;
         loop {
-            match ask().await {
+            let answer = timeout(PATIENCE, ask()).await;
+            match answer.unwrap_or_else(|_| Err(Denied::Failed(format!("no answer within {PATIENCE:?}")))) {
                 Err(Denied::NotFound | Denied::Forbidden(_)) if clock::now_boot() < until => {
                     tokio::time::sleep(backoff::while_fresh(tries)).await;
                     tries += 1;
@@ -213,7 +218,7 @@ impl Gathered {
     }
 
     /// The versions that were seen, so that only later ones count as changes.
-    pub(crate) fn versions(&self) -> Vec<(Reference, Option<String>)> {
+    pub(crate) fn versions(&self) -> Versions {
         let version = |known: &Known| known.as_ref().map(|known| known.version.clone());
         self.objects.iter().map(|(object, known)| (object.clone(), version(known))).collect()
     }

@@ -14,7 +14,7 @@ use crate::{
         volume::{Content, EmptyDir, HostPathType, Plugin, Source, Volume},
     },
     error::Unmade,
-    gather::{Gathered, Known, Need},
+    gather::{Gathered, Known, Need, Versions},
     ports::{Deed, FileSystem, Tools},
 };
 use chassis::clock;
@@ -55,7 +55,20 @@ pub(crate) struct Made {
     /// When it must be filled anew at the latest.
     pub(crate) next: Option<Duration>,
     /// What it was filled from.
-    pub(crate) versions: Vec<(Reference, Option<String>)>,
+    pub(crate) versions: Versions,
+}
+
+/// A volume that is not whole.
+pub(crate) struct Failed {
+    pub(crate) why: Unmade,
+    /// What was looked at, and was not enough: a later version may be.
+    pub(crate) versions: Versions,
+}
+
+impl<E: Into<Unmade>> From<E> for Failed {
+    fn from(why: E) -> Self {
+        Self { why: why.into(), versions: Versions::new() }
+    }
 }
 
 /// What the journal is told before a volume is made.
@@ -86,18 +99,18 @@ fn is_mounted(source: &Source) -> bool {
 }
 
 impl Job {
-    pub(crate) async fn make(self) -> Result<Made, Unmade> {
+    pub(crate) async fn make(self) -> Result<Made, Failed> {
         match &self.volume.source {
-            Source::Unsupported { what } => return Err(Unmade::Unsupported(what)),
+            Source::Unsupported { what } => return Err(Unmade::Unsupported(what).into()),
             Source::Image => {}
             Source::HostPath { path, kind } => self.check_host_path(path, *kind).await?,
             Source::EmptyDir(dir) => self.make_empty_dir(dir).await?,
             Source::Content(content) => return self.fill(content).await,
         }
-        Ok(self.whole(BTreeMap::new(), vec![]))
+        Ok(self.whole(BTreeMap::new(), Versions::new()))
     }
 
-    fn whole(&self, leases: BTreeMap<String, Lease>, versions: Vec<(Reference, Option<String>)>) -> Made {
+    fn whole(&self, leases: BTreeMap<String, Lease>, versions: Versions) -> Made {
         let now = clock::now_unix();
         let waits = leases.values().map(|lease| lease.wait(now));
         let waits = waits.map(|wait| if wait.is_zero() { RENEWAL_PAUSE } else { wait });
@@ -133,7 +146,7 @@ impl Job {
     }
 
     /// Mounts and fetches side by side, then writes.
-    async fn fill(&self, content: &Content) -> Result<Made, Unmade> {
+    async fn fill(&self, content: &Content) -> Result<Made, Failed> {
         let folder = self.folder()?;
         let need = Need {
             tools: &self.tools,
@@ -144,11 +157,13 @@ impl Job {
         };
         let gathering = need.gather(content, folder, &self.owned.leases);
         let ((), gathered) = try_join(self.make_folder(), gathering).await?;
-        let payload = self.payload(content, &gathered).await?;
+        let versions = gathered.versions();
+        let payload = self.payload(content, &gathered).await;
+        let payload = payload.map_err(|why| Failed { why, versions: versions.clone() })?;
         let group = ownership::fs_group(&self.pod.object);
         write(folder.to_owned(), payload, group).await?;
         let leases = gathered.tokens.iter().map(|(path, (_, lease))| (path.as_str().to_owned(), *lease));
-        Ok(self.whole(leases.collect(), gathered.versions()))
+        Ok(self.whole(leases.collect(), versions))
     }
 
     async fn payload(&self, content: &Content, gathered: &Gathered) -> Result<Payload, Unmade> {

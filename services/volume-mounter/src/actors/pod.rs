@@ -134,12 +134,14 @@ impl PodActor {
         }
     }
 
-    /// Takes up what an earlier life was doing: following objects, renewing tokens.
+    /// Takes up what an earlier life was doing: following objects, whatever became of them meanwhile,
+    /// and renewing tokens.
     fn resume(&mut self, ctx: &mut Context<Self>) {
         let namespace = self.record.namespace.clone();
         let objects: BTreeSet<_> =
             self.volumes.values().flat_map(|volume| reference::of_volume(&namespace, volume)).collect();
-        self.follow(objects.into_iter().map(|object| (object, None)).collect(), ctx);
+        let unknown = || Some(String::new());
+        self.follow(objects.into_iter().map(|object| (object, unknown())).collect(), ctx);
         let now = chassis::clock::now_unix();
         let waits: Vec<_> = self
             .record

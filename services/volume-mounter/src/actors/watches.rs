@@ -3,7 +3,7 @@
 
 use crate::{
     core::{reference::Reference, version::is_news},
-    gather::Known,
+    gather::{Known, Versions},
     ports::Objects,
 };
 use actix::{
@@ -42,8 +42,7 @@ struct Seen {
 pub(super) struct Follow {
     pub(super) uid: PodUid,
     pub(super) pod: Recipient<Changed>,
-    /// Objects, and the version of each that was seen.
-    pub(super) objects: Vec<(Reference, Option<String>)>,
+    pub(super) objects: Versions,
 }
 
 /// A pod has gone.

@@ -24,6 +24,8 @@ mod tests {
             ("it has appeared", Some("9"), None, true),
             ("it has gone", None, Some("9"), true),
             ("still not there", None, None, false),
+            ("one that nobody remembers", Some("9"), Some(""), true),
+            ("gone since one that nobody remembers", None, Some(""), true),
             ("versions that are no numbers", Some("b"), Some("a"), true),
         ];
         for (name, told, seen, want) in cases {

@@ -159,6 +159,43 @@ async fn what_is_missing_is_told_and_what_appears_is_taken_at_once() {
 }
 
 #[actix::test]
+async fn a_volume_that_stays_incomplete_is_tried_with_back_off_alone() {
+    let Some(mut neighbours) = neighbours().await else { return };
+    let mut pod = pod();
+    let sources = serde_json::json!([
+        { "configMap": { "name": "settings" } },
+        { "configMap": { "name": "settings", "items": [{ "key": "missing", "path": "x" }] } },
+        { "secret": { "name": "missing" } },
+    ]);
+    let volume = serde_json::json!({ "name": "access", "projected": { "sources": sources } });
+    let volumes = pod.spec.as_mut().unwrap().volumes.as_mut().unwrap();
+    *volumes.last_mut().unwrap() = serde_json::from_value(volume).unwrap();
+    neighbours.objects.put_pod(&pod);
+    neighbours.run().await;
+    let decision = neighbours.desire(&pod, Stage::Running).await;
+    assert_eq!(prepare(&neighbours, decision).await, Outcome::Accepted);
+
+    let before = neighbours.objects.requests.get();
+    until("a second and a third try", || neighbours.told().len() >= 3).await;
+    let tries = neighbours.told().len() as u32;
+    let requests = neighbours.objects.requests.get() - before;
+    assert!(requests <= 3 * tries, "{requests} requests in {tries} tries");
+}
+
+#[actix::test]
+async fn a_release_does_not_wait_for_an_api_server_that_is_away() {
+    let Some(mut neighbours) = neighbours().await else { return };
+    neighbours.objects.away.set(true);
+    let service = neighbours.run().await;
+    let decision = neighbours.desire(&pod(), Stage::Running).await;
+    assert_eq!(prepare(&neighbours, decision).await, Outcome::Accepted);
+    let decision = neighbours.desire(&pod(), Stage::Terminated).await;
+    let outcome = release(&neighbours, decision).await;
+    assert!(matches!(outcome, Outcome::Done { .. }), "{outcome:?}");
+    assert!(!folder(&service).exists());
+}
+
+#[actix::test]
 async fn changes_reach_the_files() {
     let Some(mut neighbours) = neighbours().await else { return };
     let service = prepared(&mut neighbours).await;

@@ -11,10 +11,9 @@ use crate::{
         mount_table,
         path::VolumeName,
         progress::{Effect, Fact, Stage, Wake},
-        reference::Reference,
     },
-    error::Unmade,
-    make::{Job, Made},
+    gather::Versions,
+    make::{Failed, Job, Made},
     ports::{Deed, Tools},
 };
 use actix::{ActorContext, ActorFutureExt, AsyncContext, Context, WrapFuture};
@@ -83,7 +82,7 @@ impl PodActor {
         telemetry::child_of(&self.context, span)
     }
 
-    fn on_made(&mut self, name: VolumeName, made: Result<Made, Unmade>, ctx: &mut Context<Self>) {
+    fn on_made(&mut self, name: VolumeName, made: Result<Made, Failed>, ctx: &mut Context<Self>) {
         let is_checked = self.checked.initialized();
         let before = (self.record.checked, self.record.volumes.get(name.as_str()).cloned());
         self.record.checked = is_checked;
@@ -93,9 +92,9 @@ impl PodActor {
                 self.follow(made.versions, ctx);
                 Ok(made.next)
             }
-            Err(unmade) => {
-                self.follow_what_is_missing(&name, ctx);
-                Err(error::chain(&unmade))
+            Err(failed) => {
+                self.follow(failed.versions, ctx);
+                Err(error::chain(&failed.why))
             }
         };
         let now = (self.record.checked, self.record.volumes.get(name.as_str()).cloned());
@@ -105,14 +104,7 @@ impl PodActor {
         }
     }
 
-    /// What keeps a volume from being made may appear at any moment.
-    fn follow_what_is_missing(&mut self, name: &VolumeName, ctx: &mut Context<Self>) {
-        let Some(volume) = self.volumes.get(name) else { return };
-        let objects = crate::core::reference::of_volume(&self.record.namespace, volume);
-        self.follow(objects.into_iter().map(|object| (object, None)).collect(), ctx);
-    }
-
-    pub(super) fn follow(&mut self, objects: Vec<(Reference, Option<String>)>, ctx: &mut Context<Self>) {
+    pub(super) fn follow(&mut self, objects: Versions, ctx: &mut Context<Self>) {
         if !objects.is_empty() && !self.record.releasing {
             let (uid, pod) = (self.record.pod.clone(), ctx.address().recipient());
             self.kit.watches.do_send(Follow { uid, pod, objects });
