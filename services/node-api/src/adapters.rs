@@ -8,4 +8,5 @@ pub(crate) mod log_socket;
 pub(crate) mod pem;
 pub(crate) mod process_table;
 pub(crate) mod reviews;
+pub(crate) mod run;
 pub(crate) mod tunnel;

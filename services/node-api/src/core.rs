@@ -10,6 +10,7 @@ pub(crate) mod metrics;
 pub(crate) mod pod_list;
 pub(crate) mod query;
 pub(crate) mod refused;
+pub(crate) mod run;
 pub(crate) mod streams;
 pub(crate) mod tls;
 pub(crate) mod user;

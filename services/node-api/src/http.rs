@@ -20,7 +20,7 @@ use axum::{
     extract::{Request, State},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::{any, get},
+    routing::{any, get, post},
 };
 
 /// Paths that only tell; on 10255 too.
@@ -45,6 +45,8 @@ fn debugging() -> Router<Node> {
         .route("/attach/{namespace}/{pod}/{uid}/{container}", get(streams::attach).post(streams::attach))
         .route("/portForward/{namespace}/{pod}", get(streams::port_forward).post(streams::port_forward))
         .route("/portForward/{namespace}/{pod}/{uid}", get(streams::port_forward).post(streams::port_forward))
+        .route("/run/{namespace}/{pod}/{container}", post(streams::run))
+        .route("/run/{namespace}/{pod}/{uid}/{container}", post(streams::run))
         .route("/configz", get(pods::configz))
 }
 

@@ -12,23 +12,27 @@ use http::{HeaderValue, StatusCode, header};
 pub(crate) struct Answer {
     code: u16,
     kind: &'static str,
-    body: String,
+    body: Vec<u8>,
 }
 
 impl Answer {
     /// Plain text.
     pub(crate) fn text(code: u16, body: impl Into<String>) -> Self {
-        Self { code, kind: "text/plain; charset=utf-8", body: body.into() }
+        Self { code, kind: "text/plain; charset=utf-8", body: body.into().into_bytes() }
     }
 
     /// JSON.
-    pub(crate) fn json(body: String) -> Self {
-        Self { code: 200, kind: "application/json", body }
+    pub(crate) fn json(body: impl Into<Vec<u8>>) -> Self {
+        Self { code: 200, kind: "application/json", body: body.into() }
     }
 
     /// Prometheus' text.
     pub(crate) fn metrics(body: String) -> Self {
-        Self { code: 200, kind: "text/plain; version=0.0.4; charset=utf-8; escaping=values", body }
+        Self {
+            code: 200,
+            kind: "text/plain; version=0.0.4; charset=utf-8; escaping=values",
+            body: body.into_bytes(),
+        }
     }
 
     /// The process is leaving, and nobody is left to ask.

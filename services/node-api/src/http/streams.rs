@@ -1,18 +1,19 @@
-//! `/exec`, `/attach` and `/portForward`: cri-bridge has the runtime prepare the stream, and the connection is
+//! `/exec`, `/attach`, `/portForward` and `/run`: cri-bridge has the runtime prepare the stream, and the connection is
 //! handed through to where that serves it.
 
 use super::{answer::Answer, node::Node};
 use crate::{
-    adapters::tunnel,
+    adapters::{self, tunnel},
     core::{
         directory::StreamTarget,
         query::Query,
         refused::Refused,
+        run,
         streams::{self, Streams},
     },
 };
 use axum::{
-    extract::{Path, Request, State},
+    extract::{Path, RawQuery, Request, State},
     response::Response,
 };
 use chassis::error;
@@ -23,6 +24,7 @@ use messages::{
 };
 use serde::Deserialize;
 use std::time::Duration;
+use tokio::sync::OwnedSemaphorePermit;
 use tracing::{Instrument, info_span, warn};
 
 /// How long the runtime may take to prepare a stream.
@@ -88,6 +90,34 @@ pub(crate) async fn port_forward(
     open(&node, (target, StreamKind::PortForward { ports }), &missing, request).await
 }
 
+/// `/run`: a command without a stream; its output is the answer.
+pub(crate) async fn run(
+    State(node): State<Node>,
+    Path(place): Path<Place>,
+    RawQuery(query): RawQuery,
+) -> Result<Answer, Answer> {
+    let target = find(&node, &place).await?;
+    let name = place.container.unwrap_or_default();
+    let missing = Refused::internal(format!("container not found ({name:?})"));
+    let container = container(&name, &missing)?;
+    let command = run::command(&Query::parse(&query.unwrap_or_default()));
+    let stream = StreamKind::Exec {
+        container,
+        command: command.clone(),
+        tty: false,
+        stdin: false,
+        stdout: true,
+        stderr: true,
+    };
+    let _hand = hand(&node)?;
+    let url = prepare(&node, OpenStream { pod: target.pod, stream }, &missing).await?;
+    let ran = adapters::run::run(&url).await?;
+    match run::failed(&command, &ran.ended, &ran.stderr) {
+        Some(failed) => Err(failed.into()),
+        None => Ok(Answer::json([ran.stdout, ran.stderr].concat())),
+    }
+}
+
 fn query(request: &Request) -> Query {
     Query::parse(request.uri().query().unwrap_or_default())
 }
@@ -116,11 +146,16 @@ async fn open(
     if !tunnel::is_upgrade(request.headers()) {
         return Err(Answer::text(500, "Upgrade request required\n"));
     }
-    let full = |_| Answer::text(429, "too many streams are open\n");
-    let hand = node.streams.clone().try_acquire_owned().map_err(full)?;
+    let hand = hand(node)?;
     let span = info_span!("open stream", k8s.pod.uid = %target.pod);
     let url = prepare(node, OpenStream { pod: target.pod, stream }, missing).instrument(span).await?;
     Ok(tunnel::open(request, &url, hand).await?)
+}
+
+/// One more stream, if there may be one.
+fn hand(node: &Node) -> Result<OwnedSemaphorePermit, Answer> {
+    let full = |_| Answer::text(429, "too many streams are open\n");
+    node.streams.clone().try_acquire_owned().map_err(full)
 }
 
 /// The URL of a stream.

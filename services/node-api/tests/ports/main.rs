@@ -257,6 +257,20 @@ async fn what_cannot_be_opened_is_refused_in_the_kubelets_words() {
 }
 
 #[actix::test]
+async fn a_command_is_run_and_its_output_is_the_answer() {
+    let Some(world) = World::start(|_| {}).await else { return };
+    world.pod("u-1", "web", &["app"]).await;
+    let jane = world.caller().certificate("jane", "admins");
+    jane.get_until("/pods", |reply| reply.json()["items"][0]["metadata"]["name"] == "web").await;
+    let well = jane.post("/run/default/web/runs?cmd=echo+hi").await;
+    assert_eq!((well.status, well.body.as_str()), (200, "outerr"));
+    let badly = jane.post("/run/default/web/fails?cmd=echo+hi").await;
+    assert_eq!((badly.status, badly.body.as_str()), (500, "command 'echo hi' exited with 3: err"));
+    let gone = jane.post("/run/default/web/gone?cmd=x").await;
+    assert_eq!((gone.status, gone.body.as_str()), (500, "container not found (\"gone\")"));
+}
+
+#[actix::test]
 async fn a_standalone_node_is_opened_by_its_own_certificate_and_by_nothing_else() {
     let standalone = |config: &mut chassis::config::NodeConfig| {
         config.kubeconfig = None;

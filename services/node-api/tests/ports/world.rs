@@ -4,7 +4,7 @@ use crate::client::{Authority, Caller, Reply};
 use axum::{Json, Router, extract::State, http::StatusCode, routing::post};
 use bytes::Bytes;
 use chassis::{Bus, Serving, config::NodeConfig, testing::BusServer};
-use futures::FutureExt;
+use futures::{FutureExt, SinkExt};
 use http_body_util::Empty;
 use hyper_util::rt::TokioIo;
 use k8s_openapi::{
@@ -40,6 +40,13 @@ use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Interest},
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
     time::sleep,
+};
+use tokio_tungstenite::{
+    accept_hdr_async,
+    tungstenite::{
+        Message,
+        handshake::server::{Request as WsRequest, Response as WsResponse},
+    },
 };
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -393,6 +400,7 @@ async fn serve_streams(bridge: &Bus, runtime: SocketAddr, asked: Arc<Mutex<Vec<O
         let reply = match container {
             "gone" => OpenStreamReply::Refused { refusal: Refusal::Unknown { what: "container".into() } },
             "broken" => OpenStreamReply::Failed { why: "the runtime is broken".into() },
+            "runs" | "fails" => OpenStreamReply::Opened { url: format!("http://{runtime}/ws/{container}") },
             "teapot" => OpenStreamReply::Opened { url: format!("http://{runtime}/teapot") },
             _ => OpenStreamReply::Opened { url: format!("http://{runtime}/exec/token-{number}") },
         };
@@ -413,7 +421,33 @@ async fn runtime(heads: Arc<Mutex<Vec<String>>>) -> SocketAddr {
     address
 }
 
+/// A runtime's WebSocket of `v4.channel.k8s.io`: some output, and how the command ended.
+async fn websocket(stream: TcpStream, fails: bool) {
+    let agree = |request: &WsRequest, mut response: WsResponse| {
+        assert_eq!(request.headers()["sec-websocket-protocol"], "v4.channel.k8s.io");
+        response
+            .headers_mut()
+            .insert("sec-websocket-protocol", "v4.channel.k8s.io".parse().expect("a header"));
+        Ok(response)
+    };
+    let mut socket = accept_hdr_async(stream, agree).await.expect("a handshake");
+    let ended: &[u8] = match fails {
+        true => br#"{"status":"Failure","details":{"causes":[{"reason":"ExitCode","message":"3"}]}}"#,
+        false => br#"{"status":"Success"}"#,
+    };
+    let ended = [&[3], ended].concat();
+    for message in [b"\x01out".to_vec(), b"\x02err".to_vec(), ended] {
+        socket.send(Message::Binary(message.into())).await.expect("a message");
+    }
+    socket.close(None).await.expect("an end");
+}
+
 async fn stream_with(mut stream: TcpStream, heads: Arc<Mutex<Vec<String>>>) {
+    let mut begin = [0; 12];
+    while stream.peek(&mut begin).await.expect("a head") < begin.len() {}
+    if begin.starts_with(b"GET /ws/") {
+        return websocket(stream, begin.ends_with(b"fail")).await;
+    }
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.expect("a head"));
