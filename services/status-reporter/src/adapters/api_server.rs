@@ -11,7 +11,7 @@ use crate::{
     },
     ports::{Answer, Api, NodeSight, PodSight},
 };
-use futures::{StreamExt, future::LocalBoxFuture, stream, stream::LocalBoxStream};
+use futures::{StreamExt, TryFutureExt, future::LocalBoxFuture, stream, stream::LocalBoxStream};
 use k8s_openapi::api::{
     coordination::v1::Lease,
     core::v1::{Event, Node, Pod},
@@ -36,8 +36,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The longest pause before a watch that broke is begun again.
 const WATCH_AGAIN: Duration = Duration::from_secs(2);
 
-/// What the API server's message holds when a UID precondition fails: both kinds of 409 have the same reason.
-const OTHER_UID: &str = "UID in precondition";
+/// The field that the API server blames (422) when a patch is for another object than it has.
+const UID: &str = "metadata.uid";
 
 /// The API server, as the one node that this is.
 pub(crate) struct ApiServer {
@@ -91,7 +91,8 @@ impl Api for ApiServer {
         let pods: Kube<PodObject> = Kube::namespaced(self.client.clone(), namespace);
         let mirrors: Kube<Pod> = Kube::namespaced(self.client.clone(), namespace);
         let name = name.clone();
-        answer(async move {
+        let is_deletion = matches!(deed, Deed::Delete { .. } | Deed::DeleteMirror { .. });
+        let answer = answer(async move {
             let object = match deed {
                 Deed::Patch { patch, .. } => {
                     pods.patch_status(&name, &PatchParams::default(), &strategic(patch)).await?
@@ -103,7 +104,12 @@ impl Api for ApiServer {
                 }
             };
             Ok(Some(Box::new(object.into())))
-        })
+        });
+        // Nothing but its precondition can make a deletion conflict.
+        let other = move |failure| {
+            if is_deletion && failure == Failure::Conflict { Failure::OtherUid } else { failure }
+        };
+        Box::pin(answer.map_err(other))
     }
 
     fn event(&self, ask: events::Ask) -> Answer<()> {
@@ -240,12 +246,16 @@ fn failure(error: Error) -> Failure {
     let Error::Api(status) = error else { return Failure::Unknown(chassis::error::chain(&error)) };
     let retry_after = status.details.as_ref().map(|details| u64::from(details.retry_after_seconds));
     let retry_after = retry_after.filter(|seconds| *seconds > 0).map(Duration::from_secs);
+    let blames = |field: &str| {
+        let causes = status.details.iter().flat_map(|details| &details.causes);
+        causes.into_iter().any(|cause| cause.field == field)
+    };
     match status.code {
         404 => Failure::NotFound,
         409 if status.reason == "AlreadyExists" => Failure::AlreadyExists,
-        409 if status.message.contains(OTHER_UID) => Failure::OtherUid,
         409 => Failure::Conflict,
         403 => Failure::Forbidden(status.message),
+        422 if blames(UID) => Failure::OtherUid,
         400 | 413 | 415 | 422 => Failure::Invalid(status.message),
         429 | 503 => Failure::Later(retry_after),
         _ => Failure::Unknown(status.message),

@@ -154,9 +154,13 @@ impl State {
             ("POST", None) => (StatusCode::CREATED, self.put(&at, body)),
             ("POST", Some(_)) => refusal(StatusCode::CONFLICT, "AlreadyExists", "it exists"),
             (_, None) => refusal(StatusCode::NOT_FOUND, "NotFound", "there is none"),
-            ("DELETE", Some(known)) if is_other(&body["preconditions"], &known) => other_uid(),
+            ("DELETE", Some(known)) if is_other(&body["preconditions"], &known) => refusal(
+                StatusCode::CONFLICT,
+                "Conflict",
+                "Precondition failed: UID in precondition: a, UID in object meta: b",
+            ),
             ("DELETE", Some(_)) => (StatusCode::OK, self.take(&at).unwrap()),
-            ("PATCH", Some(known)) if is_other(&body["metadata"], &known) => other_uid(),
+            ("PATCH", Some(known)) if is_other(&body["metadata"], &known) => immutable_uid(),
             ("PATCH", Some(mut known)) => {
                 merge(&mut known, body);
                 (StatusCode::OK, self.put(&at, known))
@@ -170,9 +174,12 @@ fn is_other(meant: &Value, known: &Value) -> bool {
     !meant["uid"].is_null() && meant["uid"] != known["metadata"]["uid"]
 }
 
-fn other_uid() -> (StatusCode, Value) {
-    let message = "Precondition failed: UID in precondition: a, UID in object meta: b";
-    refusal(StatusCode::CONFLICT, "Conflict", message)
+fn immutable_uid() -> (StatusCode, Value) {
+    let (code, mut body) = refusal(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", "field is immutable");
+    let cause =
+        json!({"reason": "FieldValueInvalid", "message": "field is immutable", "field": "metadata.uid"});
+    body["details"] = json!({"causes": [cause]});
+    (code, body)
 }
 
 fn refusal(code: StatusCode, reason: &str, message: &str) -> (StatusCode, Value) {
