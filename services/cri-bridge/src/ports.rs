@@ -10,6 +10,7 @@ use crate::{
     },
     config::Settings,
     core::node::Node,
+    loops::saying::Saying,
 };
 use actix::Addr;
 use chassis::{Bus, Events, clock};
@@ -18,7 +19,10 @@ use messages::{
     status_reporter::{About, RecordEvent, Severity},
 };
 use std::{path::PathBuf, sync::Arc};
-use tokio::{sync::watch, task::spawn_blocking};
+use tokio::{
+    sync::{mpsc, watch},
+    task::spawn_blocking,
+};
 
 /// Everything that deeds reach.
 pub struct World {
@@ -30,6 +34,8 @@ pub struct World {
     pub cgroups: Arc<Cgroups>,
     /// The other processes.
     pub bus: Bus,
+    /// What is to be said of pods, in order.
+    pub sayings: mpsc::UnboundedSender<Saying>,
     /// Kubernetes events.
     pub events: Events,
     /// Which pods are ours.
@@ -52,6 +58,12 @@ impl World {
         let known = self.node.borrow().clone();
         let resolver = self.settings.resolver(&known.ips);
         if resolver == known.resolver { known } else { Arc::new(Node { resolver, ..(*known).clone() }) }
+    }
+
+    /// Says something of a pod, after everything that was given before.
+    pub fn say(&self, saying: Saying) {
+        // Fails only when the process is ending.
+        let _ = self.sayings.send(saying);
     }
 
     /// Does something with cgroups on a blocking thread.

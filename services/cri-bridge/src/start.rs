@@ -30,7 +30,11 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::{sync::watch, task::JoinSet, time::sleep};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+    time::sleep,
+};
 
 /// Pauses between tries to reach the runtime, from the first to the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3));
@@ -67,7 +71,10 @@ pub(crate) async fn begin(service: &Service, tasks: &mut JoinSet<()>) -> Result<
     let layout = cgroups.layout().clone();
     let (node, known) =
         watch::channel(Arc::new(settings.node(&hardware, hierarchy, layout, None, BTreeSet::new())));
+    let (sayings, said) = mpsc::unbounded_channel();
+    tasks.spawn_local(loops::saying::say(service.bus.clone(), said));
     let world = World {
+        sayings,
         runtime,
         api: ApiServer::new(service.api()),
         cgroups: Arc::new(cgroups),

@@ -18,15 +18,18 @@ use crate::{
     adapters::api_server::Settling,
     core::{collection, ledger::Ledger},
     deeds::{Halt, Subject, collect},
+    loops::saying::{Saying, What},
     ports::World,
 };
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, WrapFuture};
 use chassis::clock;
+use facts::Extent;
 use flight::{Flights, Waiting};
-use messages::{BootTime, Key, Outcome, PodUid, cri_bridge::RuntimePod};
+use futures::FutureExt;
+use messages::{BootTime, Key, Outcome, PodUid};
 use std::{collections::BTreeSet, rc::Rc};
 use tokio::sync::watch;
-use tracing::{Instrument, Span};
+use tracing::Span;
 
 /// Messages that may wait for an actor before their senders do.
 const MAILBOX: usize = 64;
@@ -91,31 +94,18 @@ impl PodActor {
         }
     }
 
-    /// Says the pod and then answers, by default that it is done. The actor takes nothing meanwhile, so
-    /// that what it says is heard in order.
-    fn say(
-        &mut self,
-        answered: Vec<Waiting>,
-        outcome: Option<Outcome>,
-        span: Option<Span>,
-        context: &mut Context<Self>,
-    ) {
-        let bus = self.world.bus.clone();
-        let key = Key::from(self.ledger.uid());
+    /// Says the pod, and then answers, by default that it is done.
+    fn say(&mut self, answered: Vec<Waiting>, outcome: Option<Outcome>, span: Span) {
         let is_empty = self.ledger.is_empty();
-        let is_news = self.is_told || !is_empty;
-        self.is_told = !is_empty;
-        let told = self.ledger.tell(clock::now_unix());
-        let outcome = outcome.unwrap_or(Outcome::Done { revision: told.revision });
-        let saying = async move {
-            if is_news && is_empty {
-                bus.retract::<RuntimePod>(&key).await;
-            } else if is_news {
-                bus.say(&told).await;
-            }
-            answered.into_iter().for_each(|it| it.answer(outcome.clone()));
+        let what = match (is_empty, self.is_told) {
+            (false, _) => Some(What::Pod(Box::new(self.ledger.tell(clock::now_unix())))),
+            (true, true) => Some(What::Gone(Key::from(self.ledger.uid()))),
+            (true, false) => None,
         };
-        context.wait(saying.instrument(span.unwrap_or_else(Span::none)).into_actor(self));
+        self.is_told = !is_empty;
+        let outcome = outcome.unwrap_or(Outcome::Done { revision: self.ledger.revision() });
+        let then = move || answered.into_iter().for_each(|it| it.answer(outcome.clone()));
+        self.world.say(Saying { what, span, then: Box::new(then) });
     }
 
     /// Removes what is dead and superfluous, while nothing else is done to the pod.
@@ -123,13 +113,10 @@ impl PodActor {
         let garbage = collection::of(self.ledger.sandboxes(), self.ledger.containers());
         let is_free = self.flights.is_empty() && self.ledger.spec().is_some();
         if is_free && !garbage.is_empty() && self.reading.is_none() {
-            // Nothing else begins to read or to remove before this has ended.
+            // Nothing else begins to read everything or to remove before this has ended.
             self.reading = Some(false);
-            let work = collect::collect(self.subject(context), garbage);
-            context.spawn(work.into_actor(self).map(|(), actor, context| {
-                actor.reading = None;
-                actor.say(Vec::new(), None, None, context);
-            }));
+            let collecting = collect::collect(self.subject(context), garbage);
+            self.read(context, Extent::All, None, collecting.map(Ok));
         }
     }
 }

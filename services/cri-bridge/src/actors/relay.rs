@@ -105,6 +105,8 @@ pub struct Route {
     pub ask: Ask,
     /// Of which decision.
     pub decision: Decision,
+    /// The command's span, to which what is done for it belongs.
+    pub span: Span,
 }
 
 impl Message for Route {
@@ -114,9 +116,9 @@ impl Message for Route {
 impl Handler<Route> for Relay {
     type Result = ResponseFuture<Outcome>;
     fn handle(&mut self, route: Route, _: &mut Context<Self>) -> Self::Result {
-        let span = Span::current();
-        let command = Command { ask: route.ask, decision: route.decision, span };
-        let asked = self.actor(&route.pod).send(command);
+        let Route { pod, ask, decision, span } = route;
+        let command = Command { ask, decision, span };
+        let asked = self.actor(&pod).send(command);
         Box::pin(asked.map(|answer| answer.unwrap_or(Outcome::Refused { refusal: Refusal::Unavailable })))
     }
 }

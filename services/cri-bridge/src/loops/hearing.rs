@@ -13,7 +13,7 @@ use crate::{
 use actix::Addr;
 use chassis::{Bus, BusError, Heard, Hearing, Serving};
 use messages::{
-    Key, PodUid, Refusal,
+    Decision, Key, PodUid, Refusal,
     cri_bridge::{
         EnsureSandbox, ExecProbe, ExecProbeReply, ForgetPod, OpenStream, OpenStreamReply, PullImage,
         StartContainer, StopContainer, StopPod,
@@ -104,30 +104,28 @@ pub async fn node(
 /// When the bus refuses.
 pub async fn serve(bus: &Bus, relay: &Addr<Relay>) -> Result<Vec<Serving>, BusError> {
     Ok(vec![
-        serve_deed(bus, relay, |it: PullImage| {
-            deed(it.pod, it.decision, Ask::Pull { container: it.container })
-        })
-        .await?,
+        serve_deed(bus, relay, |it: PullImage| (it.pod, it.decision, Ask::Pull { container: it.container }))
+            .await?,
         serve_deed(bus, relay, |it: EnsureSandbox| {
-            deed(it.pod, it.decision, Ask::Sandbox { attempt: it.attempt })
+            (it.pod, it.decision, Ask::Sandbox { attempt: it.attempt })
         })
         .await?,
         serve_deed(bus, relay, |it: StartContainer| {
             let StartContainer { pod, decision, container, kind, attempt } = it;
-            deed(pod, decision, Ask::Start { container, kind, attempt })
+            (pod, decision, Ask::Start { container, kind, attempt })
         })
         .await?,
         serve_deed(bus, relay, |it: StopContainer| {
             let StopContainer { pod, decision, container, container_id, grace_seconds, why } = it;
-            deed(pod, decision, Ask::Stop { container, container_id, grace_seconds, why })
+            (pod, decision, Ask::Stop { container, container_id, grace_seconds, why })
         })
         .await?,
         serve_deed(bus, relay, |it: StopPod| {
-            deed(it.pod, it.decision, Ask::StopPod { grace_seconds: it.grace_seconds })
+            (it.pod, it.decision, Ask::StopPod { grace_seconds: it.grace_seconds })
         })
         .await?,
         serve_deed(bus, relay, |it: ForgetPod| {
-            deed(it.pod, it.decision, Ask::Forget { remove_containers: it.remove_containers })
+            (it.pod, it.decision, Ask::Forget { remove_containers: it.remove_containers })
         })
         .await?,
         serve_probes(bus, relay.clone()).await?,
@@ -135,21 +133,18 @@ pub async fn serve(bus: &Bus, relay: &Addr<Relay>) -> Result<Vec<Serving>, BusEr
     ])
 }
 
-fn deed(pod: PodUid, decision: messages::Decision, ask: Ask) -> Route {
-    Route { pod, ask, decision }
-}
-
 async fn serve_deed<C>(
     bus: &Bus,
     relay: &Addr<Relay>,
-    route: impl Fn(C) -> Route + Copy + 'static,
+    deed: impl Fn(C) -> (PodUid, Decision, Ask) + Copy + 'static,
 ) -> Result<Serving, BusError>
 where
     C: messages::Command<Reply = messages::Outcome>,
 {
     let relay = relay.clone();
     bus.serve_up_to(COMMANDS, move |asked: chassis::Asked<C>| {
-        let routed = relay.send(route(asked.command));
+        let (pod, decision, ask) = deed(asked.command);
+        let routed = relay.send(Route { pod, ask, decision, span: asked.caller_span });
         async move { routed.await.unwrap_or_else(|_| C::refuse(Refusal::Unavailable)) }
     })
     .await

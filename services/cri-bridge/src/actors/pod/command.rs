@@ -8,7 +8,7 @@ use crate::core::{
     ledger::{Ask, Verdict},
     spec,
 };
-use actix::{ActorFutureExt, AsyncContext, Context, Handler, Message, ResponseFuture, WrapFuture};
+use actix::{AsyncContext, Context, Handler, Message, ResponseFuture, WrapFuture};
 use chassis::clock;
 use futures::FutureExt;
 use messages::{Decision, Outcome, Refusal};
@@ -63,7 +63,7 @@ impl PodActor {
             Verdict::Done if self.is_told => {
                 waiting.answer(Outcome::Done { revision: self.ledger.revision() });
             }
-            Verdict::Done => self.say(vec![waiting], None, None, context),
+            Verdict::Done => self.say(vec![waiting], None, Span::none()),
             Verdict::Wait(_) => self.waiting.push(waiting),
             Verdict::Join | Verdict::Begin => self.enter(waiting, context),
         }
@@ -138,24 +138,37 @@ impl PodActor {
     fn launch(&mut self, context: &mut Context<Self>) {
         for (deed, span) in self.flights.launch() {
             let subject = self.subject(context);
+            let (landed, actor) = (deed.clone(), context.address());
             let work = deed.clone().work(subject, &self.ledger).instrument(span);
-            let landed = deed.clone();
-            let landing =
-                move |end, actor: &mut Self, context: &mut Context<Self>| actor.land(&landed, end, context);
-            context.spawn(work.into_actor(self).map(landing));
-            context.run_later(ACCEPT_AFTER, move |actor, context| {
+            // By the mailbox, behind what the deed has seen.
+            let work = work.map(move |landing| actor.do_send(Landed { deed: landed, landing }));
+            context.spawn(work.into_actor(self));
+            context.run_later(ACCEPT_AFTER, move |actor, _| {
                 if actor.flights.is_under_way(&deed) {
-                    actor.say(Vec::new(), None, None, context);
+                    actor.say(Vec::new(), None, Span::none());
                 }
             });
         }
     }
+}
 
-    /// A deed has ended: notes it, says it, answers.
-    fn land(&mut self, deed: &Deed, landing: Landing, context: &mut Context<Self>) {
-        let (waiting, span) = self.flights.end(deed);
+/// A deed has ended.
+struct Landed {
+    deed: Deed,
+    landing: Landing,
+}
+
+impl Message for Landed {
+    type Result = ();
+}
+
+impl Handler<Landed> for PodActor {
+    type Result = ();
+    /// Notes it, says it, answers.
+    fn handle(&mut self, Landed { deed, landing }: Landed, context: &mut Context<Self>) {
+        let (waiting, span) = self.flights.end(&deed);
         let outcome = deed.note(landing, &mut self.ledger, clock::now_unix());
-        self.say(waiting, outcome, Some(span), context);
+        self.say(waiting, outcome, span);
         self.launch(context);
         self.judge_again(context);
         self.collect(context);

@@ -2,14 +2,18 @@
 
 use super::PodActor;
 use crate::{
+    adapters::containerd::RuntimeError,
     core::readback,
     deeds::{Halt, Saw, read},
+    loops::saying::Saying,
 };
-use actix::{ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
+use actix::{AsyncContext, Context, Handler, Message, ResponseFuture, WrapFuture};
 use chassis::error;
+use futures::{FutureExt, future::ready};
 use messages::{BootTime, cri_bridge::ContainerState, pod_lifecycle::Pod, volume_mounter::Volumes};
 use proto::runtime::v1 as cri;
-use tracing::debug;
+use tokio::sync::oneshot;
+use tracing::{Span, debug};
 
 /// pod-lifecycle has said the pod, or that it knows it no more.
 pub struct Wanted(pub Option<Pod>);
@@ -26,7 +30,7 @@ impl Handler<Wanted> for PodActor {
             Some(pod) => self.ledger.wanted(pod),
             None => {
                 self.ledger.unwanted();
-                self.say(Vec::new(), None, None, context);
+                self.say(Vec::new(), None, Span::none());
             }
         }
         let may_run_again = !self.ledger.is_stopping() && !self.flights.is_stopping();
@@ -115,18 +119,12 @@ impl PodActor {
         if sandbox.is_none() && !is_sandbox {
             return self.read_all(context);
         }
-        let reading = async move {
+        self.read(context, Extent::Part, None, async move {
             match sandbox {
                 Some(sandbox) => read::container(&subject, &id, &sandbox).await.map(drop),
                 None => read::sandbox(&subject, &id).await.map(drop),
             }
-        };
-        context.spawn(reading.into_actor(self).map(|read, actor, context| {
-            if let Err(error) = read {
-                debug!(error = error::chain(&error), "not read; the next list will show it");
-            }
-            actor.say_news(context);
-        }));
+        });
     }
 
     /// Reads everything, once more afterwards if that was asked for meanwhile.
@@ -137,24 +135,64 @@ impl PodActor {
         }
         self.reading = Some(false);
         let subject = self.subject(context);
-        let reading = async move { read::all(&subject).await };
-        context.spawn(reading.into_actor(self).map(|read, actor, context| {
+        let reading = async move { read::all(&subject).await.map(drop) };
+        self.read(context, Extent::All, None, reading);
+    }
+
+    /// Sets off a reading. Whoever waits for it is told once its news are said.
+    pub(super) fn read(
+        &mut self,
+        context: &mut Context<Self>,
+        extent: Extent,
+        told: Option<oneshot::Sender<()>>,
+        reading: impl Future<Output = Result<(), RuntimeError>> + 'static,
+    ) {
+        let actor = context.address();
+        let reading = reading.map(move |read| {
             if let Err(error) = read {
                 debug!(error = error::chain(&error), "not read; the next list will show it");
             }
-            let again = actor.reading.take().unwrap_or_default();
-            actor.say_news(context);
-            if again {
-                actor.read_all(context);
-            }
-        }));
+            // By the mailbox, behind what was seen.
+            actor.do_send(Looked { extent, told });
+        });
+        context.spawn(reading.into_actor(self));
     }
+}
 
-    fn say_news(&mut self, context: &mut Context<Self>) {
-        if self.ledger.has_news() {
-            self.say(Vec::new(), None, None, context);
+/// How much is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// A sandbox or container, or what a list shows.
+    Part,
+    /// Everything; one such reading at a time.
+    All,
+}
+
+/// A reading has ended.
+struct Looked {
+    extent: Extent,
+    told: Option<oneshot::Sender<()>>,
+}
+
+impl Message for Looked {
+    type Result = ();
+}
+
+impl Handler<Looked> for PodActor {
+    type Result = ();
+    fn handle(&mut self, Looked { extent, told }: Looked, context: &mut Context<Self>) {
+        let again = extent == Extent::All && self.reading.take().unwrap_or_default();
+        if self.ledger.has_news() || !self.is_told {
+            self.say(Vec::new(), None, Span::none());
             self.collect(context);
             self.judge_again(context);
+        }
+        if let Some(told) = told {
+            let then = Box::new(move || drop(told.send(())));
+            self.world.say(Saying { what: None, span: Span::none(), then });
+        }
+        if again {
+            self.read_all(context);
         }
     }
 }
@@ -169,26 +207,25 @@ pub struct Listed {
     pub at: BootTime,
 }
 
+/// Answered once what it shows was said.
 impl Message for Listed {
     type Result = ();
 }
 
 impl Handler<Listed> for PodActor {
-    type Result = ();
-    fn handle(&mut self, listed: Listed, context: &mut Context<Self>) {
+    type Result = ResponseFuture<()>;
+    fn handle(&mut self, listed: Listed, context: &mut Context<Self>) -> Self::Result {
         self.taken += 1;
         if self.shows(&listed) {
-            return;
+            return Box::pin(ready(()));
         }
+        let (told, heard) = oneshot::channel();
         let subject = self.subject(context);
-        let reading =
-            async move { read::listed(&subject, &listed.sandboxes, &listed.containers, listed.at).await };
-        context.spawn(reading.into_actor(self).map(|read, actor, context| {
-            if let Err(error) = read {
-                debug!(error = error::chain(&error), "not read; the next list will show it");
-            }
-            actor.say_news(context);
-        }));
+        self.read(context, Extent::Part, Some(told), async move {
+            let Listed { sandboxes, containers, at } = listed;
+            read::listed(&subject, &sandboxes, &containers, at).await.map(drop)
+        });
+        Box::pin(heard.map(drop))
     }
 }
 
