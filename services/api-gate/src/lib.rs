@@ -1,13 +1,13 @@
 //! The only process that holds the node's credentials, and the one way to the API server for all others.
 //!
 //! The Node authorizer knows one identity, so giving each process a key of its own would be for show.
-//! Instead each process has a Unix socket here, which only its user may open, and may ask what its
+//! Instead each process has a Unix socket here, at which the kernel tells who calls, and may ask what its
 //! column of `messages::catalog::API_RULES` says:
 //!
 //! ```text
-//!   cri-bridge.sock ──► Peer ─┐
-//!   status-reporter.sock ► Peer ─┼─► Line ──HTTP/2, TLS──► API server
-//!   node-api.sock ────► Peer ─┘     budget, back-off, credentials
+//!   cri-bridge.sock ─────► Peer ─┐
+//!   status-reporter.sock ► Peer ─┼─► Line ── HTTP/2, TLS ──► API server
+//!   node-api.sock ───────► Peer ─┘    credentials, budget, back-off
 //! ```
 //!
 //! `core` holds the rules (what a request asks, who may, in which order, whether anybody is there),
@@ -33,7 +33,7 @@ use crate::{
     ports::{BoxError, Connect, Credentials, Keys, Upstream},
 };
 use actix::{Actor, Addr};
-use chassis::{api, clock, config::NodeConfig, identity};
+use chassis::{api, clock, config::NodeConfig};
 use messages::catalog::API_RULES;
 use std::{path::Path, rc::Rc};
 use tracing::info;
@@ -61,7 +61,7 @@ fn open(service: &chassis::Service, kubeconfig: &Path) -> Result<Vec<Addr<Peer>>
     let line = line(service, kubeconfig)?.start();
     socket::open_folder(&service.dir)?;
     let peers = rules::peers(API_RULES).into_iter().map(|owner| {
-        let listener = socket::listen(&api::socket(&service.config, owner), identity::of(owner).uid)?;
+        let listener = socket::listen(&api::socket(&service.config, owner))?;
         Ok(Peer::new(owner, API_RULES, line.clone().recipient(), listener).start())
     });
     peers.collect()

@@ -1,6 +1,7 @@
 //! Which headers pass the gate. Into it an allow-list: no peer can name a user, impersonate one, or
 //! smuggle a hop-by-hop header. Out of it all but what belongs to the connection or to the credentials.
 
+use chassis::config::KUBELET_VERSION;
 use http::{
     HeaderMap, HeaderName, HeaderValue,
     header::{
@@ -66,7 +67,7 @@ pub(crate) fn outwards(headers: &mut HeaderMap) {
 }
 
 fn agent(owner: Owner) -> HeaderValue {
-    let text = format!("kubelet/{} (linux; bulkhead {owner})", env!("CARGO_PKG_VERSION"));
+    let text = format!("kubelet/{KUBELET_VERSION} (linux; bulkhead {owner})");
     HeaderValue::try_from(text).expect("versions and process names are printable ASCII")
 }
 
