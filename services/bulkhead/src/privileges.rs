@@ -11,8 +11,8 @@ use rustix::thread::CapabilitySet;
 pub(crate) fn capabilities(process: Process, systemd: bool) -> CapabilitySet {
     let Process::Service(owner) = process else { return CapabilitySet::empty() };
     match owner {
-        // Kubeconfig, keys and certificates are root's files; each peer is given a socket of its own.
-        Owner::ApiGate => CapabilitySet::DAC_READ_SEARCH | CapabilitySet::CHOWN,
+        // Kubeconfig, keys and certificates are root's files.
+        Owner::ApiGate => CapabilitySet::DAC_READ_SEARCH,
         // Manifests are root's files, or somebody's.
         Owner::PodLifecycle => CapabilitySet::DAC_READ_SEARCH,
         // Logs, termination messages and `/etc/hosts` of pods belong to the pods' users. systemd lets
