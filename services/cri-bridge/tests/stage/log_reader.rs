@@ -56,7 +56,10 @@ impl Reader {
         loop {
             if let Some(end) = self.bytes.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = self.bytes.drain(..=end).collect();
-                return Some((serde_json::from_slice(&line).unwrap(), std::mem::take(&mut self.files)));
+                let line: Value = serde_json::from_slice(&line).unwrap();
+                // One read may bring several lines: each has as many files as it tells.
+                let count = line.get("files").and_then(Value::as_array).map_or(0, Vec::len);
+                return Some((line, self.files.drain(..count).collect()));
             }
             if self.receive().await == 0 {
                 return None;

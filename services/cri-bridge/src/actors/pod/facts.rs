@@ -188,7 +188,8 @@ impl Handler<Looked> for PodActor {
             self.judge_again(context);
         }
         if let Some(told) = told {
-            let then = Box::new(move || drop(told.send(())));
+            // Whoever waited has gone, or is told.
+            let then = Box::new(move || told.send(()).unwrap_or_default());
             self.world.say(Saying { what: None, span: Span::none(), then });
         }
         if again {
