@@ -4,6 +4,7 @@ use super::node::NodeActor;
 use crate::core::{
     life::Fact as LifeFact,
     roster::{Fact, Sighting},
+    runtime::View,
     situation::NodeFacts,
 };
 use actix::{AsyncContext, Context, StreamHandler};
@@ -60,13 +61,14 @@ impl StreamHandler<Heard<RuntimePod>> for NodeActor {
     fn handle(&mut self, heard: Heard<RuntimePod>, ctx: &mut Context<Self>) {
         match heard {
             Heard::Value { state, .. } => {
-                let (uid, sighting) = (state.pod.clone(), sighting(&state));
+                let (uid, is_empty) = (state.pod.clone(), View(Some(&state)).is_empty());
+                let fact = if is_empty { Fact::Unseen(uid.clone()) } else { Fact::Seen(sighting(&state)) };
                 if self.lives(&uid) {
                     self.send(&uid, LifeFact::Runtime(Some(Box::new(state))), ctx);
                 } else {
                     self.early.entry(uid).or_default().runtime = Some(Box::new(state));
                 }
-                self.step(Fact::Seen(sighting), ctx);
+                self.step(fact, ctx);
             }
             Heard::Gone { key } => {
                 let Some(uid) = pod_of(&key) else { return };

@@ -30,7 +30,10 @@ pub async fn follow(client: Client, node: NodeName, desk: Desk) {
     loop {
         match events.try_next().await {
             Ok(Some(event)) => {
-                pause = PAUSES.0;
+                // A list that only begins has not succeeded yet.
+                if !matches!(event, Event::Init) {
+                    pause = PAUSES.0;
+                }
                 for news in read(event, &mut listing) {
                     if desk.send(news).await.is_err() {
                         return;

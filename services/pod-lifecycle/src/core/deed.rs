@@ -97,7 +97,7 @@ impl Deed {
         matches!(self, Self::ReleaseVolumes | Self::StopPod { .. } | Self::Forget { .. })
     }
 
-    /// Whether only its owner's silence about the pod shows that it is done.
+    /// Whether it takes away all that its owner could say of the pod.
     pub fn ends_in_nothing(&self) -> bool {
         matches!(self, Self::ReleaseVolumes | Self::Forget { remove_containers: true })
     }

@@ -1,9 +1,9 @@
 //! What has been asked of others and is not settled yet.
 //!
 //! Of each key at most one deed is in flight. A reply tells only how the asking went; that a deed
-//! is done shows in its owner's state. So after `Done` the state of that revision is awaited,
-//! after `Accepted` and after no reply the next state; none of them for ever, since every deed is
-//! idempotent and may be asked again.
+//! is done shows in its owner's state. So after `Done` the state of that revision is awaited; after
+//! `Accepted`, after no reply, and after a deed that leaves nothing to be shown, the owner's next word.
+//! None of them for ever, since every deed is idempotent and may be asked again.
 
 use super::{
     deed::{Deed, Key},
@@ -135,9 +135,7 @@ impl Flight {
     pub fn volumes_said(&mut self, revision: Option<u64>) {
         self.asked.retain(|_, asked| match asked.phase {
             _ if asked.deed.is_of_the_runtime() => true,
-            Phase::Shown { revision: awaited, .. } => {
-                revision.is_some_and(|heard| !shows(&asked.deed, awaited, heard))
-            }
+            Phase::Shown { revision: awaited, .. } => revision.is_some_and(|heard| heard < awaited),
             Phase::Told { .. } => false,
             Phase::Open | Phase::Held { .. } => true,
         });
@@ -149,7 +147,7 @@ impl Flight {
         self.asked.retain(|_, asked| {
             let heard = if asked.deed.is_of_the_runtime() { runtime } else { volumes };
             match (asked.phase, heard) {
-                (Phase::Shown { revision, .. }, Some(heard)) => !shows(&asked.deed, revision, heard),
+                (Phase::Shown { revision, .. }, Some(heard)) => heard < revision,
                 (Phase::Shown { .. }, None) => !asked.deed.leaves_nothing(),
                 _ => true,
             }
@@ -188,6 +186,7 @@ fn judge(deed: Deed, answer: Answer, now: Moment) -> (Option<Phase>, Meaning) {
         Answer::Replied(Outcome::Done { .. }) if matches!(deed, Deed::Pull { .. }) => {
             (None, Meaning::Done(deed))
         }
+        Answer::Replied(Outcome::Done { .. }) if deed.ends_in_nothing() => (told, Meaning::Done(deed)),
         Answer::Replied(Outcome::Done { revision }) => {
             let shown = Phase::Shown { revision, until: now.after(STATE_PATIENCE) };
             (Some(shown), Meaning::Done(deed))
@@ -207,15 +206,10 @@ fn judge(deed: Deed, answer: Answer, now: Moment) -> (Option<Phase>, Meaning) {
     }
 }
 
-/// Whether a state of one revision shows what was done by another.
-fn shows(deed: &Deed, awaited: u64, heard: u64) -> bool {
-    heard >= awaited && !deed.ends_in_nothing()
-}
-
 fn is_settled(asked: &Asked, pod: &RuntimePod) -> bool {
     match asked.phase {
         Phase::Open | Phase::Held { .. } => false,
-        Phase::Shown { revision, .. } => shows(&asked.deed, revision, pod.revision),
+        Phase::Shown { revision, .. } => pod.revision >= revision,
         Phase::Told { .. } => !is_under_way(pod, &asked.deed),
     }
 }
@@ -323,14 +317,23 @@ mod tests {
             ("an older state", sandbox(), Some(6), false),
             ("the state of the reply", sandbox(), Some(7), true),
             ("no state of a sandbox", sandbox(), None, false),
-            ("something left after forgetting", Deed::Forget { remove_containers: true }, Some(9), false),
-            ("nothing left after forgetting", Deed::Forget { remove_containers: true }, None, true),
+            ("no state of a pod that was stopped", Deed::StopPod { grace_seconds: 1 }, None, true),
         ];
         for (sentence, deed, heard, settled) in cases {
             let (mut flight, _) = flying(&deed, done());
             flight.catch_up(heard, None);
             assert_eq!(flight.is_empty(), settled, "{sentence}");
         }
+    }
+
+    #[test]
+    fn what_leaves_nothing_is_settled_by_the_owners_next_word() {
+        let forget = Deed::Forget { remove_containers: true };
+        let (mut flight, meaning) = flying(&forget, Answer::Replied(Outcome::Done { revision: 7 }));
+        flight.catch_up(Some(7), None);
+        assert_eq!((flight.is_empty(), meaning), (false, Meaning::Done(forget)));
+        flight.runtime_is_empty();
+        assert!(flight.is_empty());
     }
 
     #[test]

@@ -208,7 +208,9 @@ impl Draft<'_> {
     fn start(&mut self, part: &Part<'_>) {
         let attempt = self.situation.next_attempt(part.name());
         self.plan.starting.push(part.name().to_owned());
-        if let Some((until, shown)) = self.crash_wait(part).or_else(|| self.failed_wait(part, attempt)) {
+        if let Some((until, shown)) =
+            self.crash_wait(part, attempt).or_else(|| self.failed_wait(part, attempt))
+        {
             self.wake_at(until);
             self.plan.waiting.insert(part.name().to_owned(), shown);
             return;
@@ -228,12 +230,13 @@ impl Draft<'_> {
     }
 
     /// The wait of a container that keeps ending: shown by the fault of its last start first,
-    /// where there was one.
-    fn crash_wait(&self, part: &Part<'_>) -> Option<(Moment, Waiting)> {
+    /// where there was one. A start that was decided already waits no more.
+    fn crash_wait(&self, part: &Part<'_>, attempt: u32) -> Option<(Moment, Waiting)> {
         let instances = self.situation.runtime().instances(part.name());
         let ended = instances.into_iter().find(|it| it.state == ContainerState::Exited)?;
         let clock = self.situation.memory.clocks.get(part.name());
-        let clock = clock.filter(|clock| clock.key == backoff::key(self.situation.pod, &part.container))?;
+        let key = backoff::key(self.situation.pod, &part.container);
+        let clock = clock.filter(|clock| clock.key == key && clock.attempt < attempt)?;
         let finished = Moment(ended.finished_at);
         let due = self.situation.crash_loop.wait(Some(clock), finished, self.situation.now)?;
         let failed = self.situation.memory.failed_starts.get(part.name());

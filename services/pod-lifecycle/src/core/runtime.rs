@@ -50,6 +50,15 @@ impl<'a> View<'a> {
         self.alive().next().is_none() && self.sandboxes().iter().all(|sandbox| !sandbox.ready)
     }
 
+    /// The runtime and the cgroups hold nothing of it. Its owner may still say that it knows the pod.
+    pub fn is_empty(self) -> bool {
+        let busy = |flight: &InFlight| flight.failed.is_none();
+        self.0.is_none_or(|pod| {
+            let nothing = pod.sandboxes.is_empty() && pod.containers.is_empty() && !pod.cgroup;
+            nothing && !pod.in_flight.iter().any(busy)
+        })
+    }
+
     /// How having an image goes.
     pub fn image(self, image: &str) -> Option<&'a ImageState> {
         self.0.and_then(|pod| pod.images.get(image))

@@ -75,12 +75,14 @@ impl Life {
     /// Whether the runtime still holds what is to be given back now.
     fn holds(&self, remove_containers: bool) -> bool {
         let view = View(self.world.runtime.get());
-        view.has_cgroup() || (remove_containers && view.0.is_some())
+        view.has_cgroup() || (remove_containers && !view.is_empty())
     }
 
     /// Nothing of the pod is left on this node.
     pub(super) fn is_gone(&self) -> bool {
-        let nothing = self.world.volumes.is_absent() && self.world.runtime.is_absent();
+        let heard = !matches!(self.world.runtime, Known::Unheard);
+        let empty = heard && View(self.world.runtime.get()).is_empty();
+        let nothing = empty && self.world.volumes.is_absent();
         self.record.memory.stage == Stage::Terminated && (nothing || self.record.origin == Origin::Rejected)
     }
 }

@@ -434,6 +434,31 @@ fn a_crashing_container_is_restarted_at_once_and_then_with_growing_waits() {
 }
 
 #[test]
+fn a_restart_that_is_under_way_is_not_shown_as_a_wait() {
+    let mut scene = Scene::new(PodBuilder::new().container("app")).complete();
+    scene.silent = vec!["start"];
+    scene.exits("app", 1);
+    scene.asked();
+    scene.runtime(|_| ());
+    scene.passes(1);
+    assert_eq!((scene.reason_of("app").as_str(), scene.events.len()), ("", 0));
+}
+
+#[test]
+fn an_owner_that_still_knows_an_empty_pod_does_not_keep_it() {
+    let mut scene = Scene::new(PodBuilder::new().container("app")).complete();
+    scene.silent = vec!["forget"];
+    scene.is_deleted(30);
+    assert!(!scene.status.as_ref().unwrap().release);
+    scene.runtime(|pod| {
+        (pod.cgroup, pod.sandboxes, pod.containers) = (false, Vec::new(), Vec::new());
+    });
+    assert!(scene.status.as_ref().unwrap().release);
+    scene.take(Fact::Removed);
+    assert!(scene.finished);
+}
+
+#[test]
 fn a_restart_of_this_process_changes_nothing_and_keeps_the_back_off() {
     let mut scene = Scene::new(PodBuilder::new().container("app").container("other")).complete();
     scene.exits("app", 1);
