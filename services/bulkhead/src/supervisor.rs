@@ -142,12 +142,13 @@ impl Supervisor {
 
     /// Steps the core and performs what it returns, which may be facts again.
     fn take_in(&mut self, fact: Fact) {
-        let mut facts = vec![fact];
+        let (mut facts, mut changed) = (vec![fact], false);
         while let Some(fact) = facts.pop() {
+            changed |= fact != Fact::Tick;
             let effects = self.fleet.step(self.epoch.elapsed(), fact);
             facts.extend(effects.into_iter().filter_map(|effect| self.perform(effect)));
         }
-        if fact != Fact::Tick {
+        if changed {
             self.write_table();
         }
     }

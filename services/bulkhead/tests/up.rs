@@ -71,7 +71,7 @@ impl Place {
             "unix:///nowhere/at/all.sock",
         ]);
         up.args(["--healthz-port", &self.ports[0].to_string(), "--port", &self.ports[1].to_string()]);
-        up.arg("--pod-manifest-path").arg(self.dir.path());
+        up.arg("--pod-manifest-path").arg(self.dir.path().join("manifests"));
         up.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         up
     }
@@ -200,6 +200,17 @@ fn a_taken_health_port_is_another_kubelet() {
     let refused = place.up().stderr(Stdio::piped()).output().unwrap();
     assert_eq!(refused.status.code(), Some(1));
     assert!(stderr(&refused).contains("the health port, already"), "{}", stderr(&refused));
+}
+
+#[test]
+fn whoever_opens_the_lock_file_takes_over() {
+    let Some(place) = Place::new() else { return };
+    let file = place.dir.path().join("lock");
+    let mut up = place.up();
+    up.arg("--lock-file").arg(&file).arg("--exit-on-lock-contention");
+    let mut node = place.started_by(up);
+    fs::File::open(&file).unwrap();
+    assert!(node.child.wait().unwrap().success());
 }
 
 #[test]

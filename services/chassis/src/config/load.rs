@@ -77,9 +77,8 @@ impl Base {
 
 fn first_file(path: &Path) -> Result<Value, ConfigError> {
     let mut tree = file(path)?;
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    let absolute = std::path::absolute(folder).map_err(|source| unreadable(path, source))?;
-    layers::with_paths_from(&mut tree, &absolute);
+    let absolute = std::path::absolute(path).map_err(|source| unreadable(path, source))?;
+    layers::with_paths_from(&mut tree, absolute.parent().unwrap_or(Path::new("/")));
     let mut without_nulls = Value::Object(Map::new());
     layers::merge(&mut without_nulls, tree);
     Ok(without_nulls)
