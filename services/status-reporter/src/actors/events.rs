@@ -11,7 +11,7 @@ use crate::{
 use actix::{Actor, AsyncContext, Context, Handler, Message, MessageResult, SpawnHandle};
 use messages::{
     Refusal,
-    status_reporter::{RecordEvent, RecordEventReply},
+    status_reporter::{About, RecordEvent, RecordEventReply},
 };
 use std::{rc::Rc, time::Duration};
 use tracing::{info, warn};
@@ -64,6 +64,16 @@ impl Events {
     }
 }
 
+/// What operators look for in the log.
+fn tell_log(event: &RecordEvent) {
+    let object = match &event.about {
+        About::Pod { namespace, name, .. } => format!("{namespace}/{name}"),
+        About::Node => "the node".to_owned(),
+    };
+    // Not as `message`, which is the record's own.
+    info!(object, r#type = ?event.severity, reason = event.reason, note = event.message, "Event occurred");
+}
+
 impl Actor for Events {
     type Context = Context<Self>;
 }
@@ -72,7 +82,7 @@ impl Handler<Record> for Events {
     type Result = MessageResult<Record>;
 
     fn handle(&mut self, Record(event): Record, ctx: &mut Context<Self>) -> Self::Result {
-        info!(about = ?event.about, kind = ?event.severity, reason = event.reason, message = event.message, "Event occurred");
+        tell_log(&event);
         if self.api.is_none() {
             return MessageResult(RecordEventReply::Taken);
         }

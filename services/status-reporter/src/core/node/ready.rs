@@ -1,11 +1,18 @@
 //! Whether the node can run pods, and if not, why: the message of its Ready condition.
 
 use super::silence::{self, Ears};
-use messages::{BootTime, cri_bridge::Runtime};
+use messages::{
+    BootTime,
+    cri_bridge::{Condition, Runtime},
+};
 use std::time::Duration;
 
 /// How long the runtime may be unreachable (`maxWaitForContainerRuntime` upstream).
 const RUNTIME_PATIENCE: Duration = Duration::from_secs(30);
+/// The condition that the runtime runs containers.
+const RUNTIME: &str = "RuntimeReady";
+/// The condition that its pods get a network.
+const NETWORK: &str = "NetworkReady";
 
 /// The runtime, and since when it is not as it should be.
 #[derive(Debug, Clone, Default)]
@@ -20,8 +27,7 @@ impl RuntimeSeen {
     pub(crate) fn see(&mut self, now: BootTime, runtime: Runtime) {
         let since = |bad: bool, since: Option<BootTime>| bad.then(|| since.unwrap_or(now));
         self.unreachable_since = since(!runtime.reachable, self.unreachable_since);
-        self.unwell_since =
-            since(!runtime.conditions.iter().all(|condition| condition.holds), self.unwell_since);
+        self.unwell_since = since(failing(&runtime).next().is_some(), self.unwell_since);
         self.newest = Some(runtime);
     }
 
@@ -47,15 +53,20 @@ impl RuntimeSeen {
     }
 }
 
+/// The conditions that count, and how people call what they are about. A runtime may have others, such as
+/// containerd's about deprecated settings.
+const NEEDED: [(&str, &str); 2] =
+    [("RuntimeReady", "container runtime"), ("NetworkReady", "container runtime network")];
+
 fn not_holding(runtime: &Runtime) -> Vec<String> {
-    let bad = runtime.conditions.iter().filter(|condition| !condition.holds);
-    bad.map(|condition| {
-        let what =
-            if condition.kind == "NetworkReady" { "container runtime network" } else { "container runtime" };
-        let (kind, reason, message) = (&condition.kind, &condition.reason, &condition.message);
-        format!("{what} not ready: {kind}=false reason:{reason} message:{message}")
-    })
-    .collect()
+    let fault = |(kind, what): (&str, &str)| match runtime.conditions.iter().find(|one| one.kind == kind) {
+        Some(condition) if condition.holds => None,
+        Some(Condition { reason, message, .. }) => {
+            Some(format!("{what} not ready: {kind}=false reason:{reason} message:{message}"))
+        }
+        None => Some(format!("{what} not ready: it says nothing of {kind}")),
+    };
+    NEEDED.into_iter().filter_map(fault).collect()
 }
 
 /// Everything that keeps the node from being ready; empty when it is.
@@ -84,7 +95,7 @@ pub(crate) fn message(faults: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use messages::{Owner, cri_bridge::Condition};
+    use messages::Owner;
 
     fn at(seconds: u64) -> BootTime {
         BootTime(seconds * 1_000_000_000)
@@ -102,7 +113,11 @@ mod tests {
             error: String::new(),
             name: "containerd".to_owned(),
             version: "2.4.2".to_owned(),
-            conditions: vec![condition("RuntimeReady", true), condition("NetworkReady", network)],
+            conditions: vec![
+                condition("RuntimeReady", true),
+                condition("NetworkReady", network),
+                condition("ContainerdHasNoDeprecationWarnings", false),
+            ],
             handlers: Vec::new(),
             supplemental_groups_policy: true,
             events: true,
@@ -110,7 +125,7 @@ mod tests {
         }
     }
 
-    const NETWORK: &str = "container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady \
+    const NO_NETWORK: &str = "container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady \
                            message:no CNI configuration";
 
     /// What is told at a second, when the runtime said this at those seconds and everyone else is well.
@@ -136,15 +151,15 @@ mod tests {
             ("all is well", &[(0, true, true)], 1, false, READY),
             ("nothing is known yet", &[], 1, false, "the container runtime was not heard of yet"),
             ("nothing speaks against a node that was ready", &[], 1, true, READY),
-            ("no network", &[(0, true, false)], 1, false, NETWORK),
+            ("no network", &[(0, true, false)], 1, false, NO_NETWORK),
             ("a network that went is given time", &[(0, true, true), (10, true, false)], 30, true, READY),
-            ("but not for ever", &[(0, true, true), (10, true, false)], 31, true, NETWORK),
+            ("but not for ever", &[(0, true, true), (10, true, false)], 31, true, NO_NETWORK),
             (
                 "the time counts from the first word of it",
                 &[(0, true, false), (10, true, false)],
                 21,
                 true,
-                NETWORK,
+                NO_NETWORK,
             ),
             ("a runtime that restarts is given time", &[(0, false, true)], 30, true, READY),
             ("until it counts as down", &[(0, false, true)], 31, true, "container runtime is down"),
@@ -159,6 +174,21 @@ mod tests {
         for (name, said, second, was_ready, want) in cases {
             assert_eq!(told(said, *second, *was_ready), *want, "{name}");
         }
+    }
+
+    #[test]
+    fn only_two_of_a_runtimes_conditions_count_and_both_are_needed() {
+        let mut other = runtime(true, true);
+        other.conditions.push(Condition {
+            kind: "NoDeprecationWarnings".to_owned(),
+            ..runtime(true, false).conditions[1].clone()
+        });
+        assert!(not_holding(&other).is_empty());
+        other.conditions.remove(1);
+        assert_eq!(
+            not_holding(&other),
+            ["container runtime network not ready: it says nothing of NetworkReady"]
+        );
     }
 
     #[test]
