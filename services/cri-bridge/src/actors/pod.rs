@@ -111,7 +111,7 @@ impl PodActor {
     /// Removes what is dead and superfluous, while nothing else is done to the pod.
     fn collect(&mut self, context: &mut Context<Self>) {
         let garbage = collection::of(self.ledger.sandboxes(), self.ledger.containers());
-        let is_free = self.flights.is_empty() && self.ledger.spec().is_some();
+        let is_free = self.flights.is_empty() && self.ledger.spec().is_some() && !self.ledger.is_stopping();
         if is_free && !garbage.is_empty() && self.reading.is_none() {
             // Nothing else begins to read everything or to remove before this has ended.
             self.reading = Some(false);

@@ -135,8 +135,8 @@ impl PodActor {
 
     /// Sets off every deed whose time has come. What takes long is said, since it is answered
     /// `Accepted`.
-    fn launch(&mut self, context: &mut Context<Self>) {
-        for (deed, span) in self.flights.launch() {
+    pub(super) fn launch(&mut self, context: &mut Context<Self>) {
+        for (deed, span) in self.flights.launch(self.reading.is_some()) {
             let subject = self.subject(context);
             let (landed, actor) = (deed.clone(), context.address());
             let work = deed.clone().work(subject, &self.ledger).instrument(span);

@@ -195,6 +195,7 @@ impl Handler<Looked> for PodActor {
         if again {
             self.read_all(context);
         }
+        self.launch(context);
     }
 }
 

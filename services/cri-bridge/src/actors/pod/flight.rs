@@ -166,8 +166,9 @@ impl Flights {
     }
 
     /// The deeds whose time has come, marked as launched. Stopping waits for what is being made,
-    /// forgetting for everything, and a pull for another one of its image, which it then finds.
-    pub(super) fn launch(&mut self) -> Vec<(Deed, Span)> {
+    /// forgetting for everything, tidying up too, and a pull for another one of its image, which it
+    /// then finds.
+    pub(super) fn launch(&mut self, is_tidying: bool) -> Vec<(Deed, Span)> {
         let mut launched = Vec::new();
         for index in 0..self.0.len() {
             let (before, after) = self.0.split_at_mut(index);
@@ -175,7 +176,7 @@ impl Flights {
             let others = || before.iter().chain(after.iter()).filter(|other| other.is_launched);
             let is_held = match flight.deed.ask {
                 Ask::StopPod { .. } => others().any(|other| other.deed.makes()),
-                Ask::Forget { .. } => others().next().is_some(),
+                Ask::Forget { .. } => is_tidying || others().next().is_some(),
                 Ask::Pull { .. } => others().any(|other| other.deed.image == flight.deed.image),
                 _ => false,
             };
@@ -221,7 +222,7 @@ mod tests {
     }
 
     fn launched(flights: &mut Flights) -> Vec<Ask> {
-        flights.launch().into_iter().map(|(deed, _)| deed.ask).collect()
+        flights.launch(false).into_iter().map(|(deed, _)| deed.ask).collect()
     }
 
     #[test]
@@ -229,7 +230,7 @@ mod tests {
         let mut flights = Flights::default();
         let answers = [enter(&mut flights, start(), None), enter(&mut flights, start(), None)];
         assert_eq!(launched(&mut flights), [start()]);
-        assert!(flights.launch().is_empty());
+        assert!(flights.launch(false).is_empty());
         let (waiting, _) = flights.end(&Deed { ask: start(), image: None });
         waiting.into_iter().for_each(|it| it.answer(Outcome::Accepted));
         for mut answer in answers {
@@ -251,6 +252,7 @@ mod tests {
         flights.end(&Deed { ask: start(), image: None });
         assert_eq!(launched(&mut flights), [stop.clone()]);
         flights.end(&Deed { ask: stop, image: None });
+        assert!(flights.launch(true).is_empty());
         assert_eq!(launched(&mut flights), [Ask::Forget { remove_containers: true }]);
     }
 
