@@ -9,10 +9,6 @@ use std::time::Duration;
 
 /// How long the runtime may be unreachable (`maxWaitForContainerRuntime` upstream).
 const RUNTIME_PATIENCE: Duration = Duration::from_secs(30);
-/// The condition that the runtime runs containers.
-const RUNTIME: &str = "RuntimeReady";
-/// The condition that its pods get a network.
-const NETWORK: &str = "NetworkReady";
 
 /// The runtime, and since when it is not as it should be.
 #[derive(Debug, Clone, Default)]
@@ -27,7 +23,7 @@ impl RuntimeSeen {
     pub(crate) fn see(&mut self, now: BootTime, runtime: Runtime) {
         let since = |bad: bool, since: Option<BootTime>| bad.then(|| since.unwrap_or(now));
         self.unreachable_since = since(!runtime.reachable, self.unreachable_since);
-        self.unwell_since = since(failing(&runtime).next().is_some(), self.unwell_since);
+        self.unwell_since = since(!not_holding(&runtime).is_empty(), self.unwell_since);
         self.newest = Some(runtime);
     }
 
@@ -179,10 +175,6 @@ mod tests {
     #[test]
     fn only_two_of_a_runtimes_conditions_count_and_both_are_needed() {
         let mut other = runtime(true, true);
-        other.conditions.push(Condition {
-            kind: "NoDeprecationWarnings".to_owned(),
-            ..runtime(true, false).conditions[1].clone()
-        });
         assert!(not_holding(&other).is_empty());
         other.conditions.remove(1);
         assert_eq!(
