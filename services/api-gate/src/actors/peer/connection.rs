@@ -13,8 +13,9 @@ use std::{convert::Infallible, time::Duration};
 use tokio::{net::UnixStream, sync::OwnedSemaphorePermit};
 use tracing::debug;
 
-/// How long a client may take over a request's headers.
-const HEADERS: Duration = Duration::from_secs(10);
+/// How long a client may take over a request's headers, and how long a connection may be without a request:
+/// longer than our client keeps one (`chassis::api`), so that none is closed just when it is used again.
+const HEADERS: Duration = Duration::from_secs(90);
 /// Requests at once on one HTTP/2 connection.
 const STREAMS: u32 = 1024;
 
