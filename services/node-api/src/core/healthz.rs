@@ -91,9 +91,13 @@ fn unknown(query: &Query) -> String {
     }
 }
 
-/// A line for each process.
+/// A line for each process but the supervisor, which is on no bus.
 fn compartments(facts: Facts<'_>) -> String {
-    Owner::ALL.into_iter().map(|owner| compartment(owner, facts)).collect()
+    Owner::ALL
+        .into_iter()
+        .filter(|owner| *owner != Owner::Bulkhead)
+        .map(|owner| compartment(owner, facts))
+        .collect()
 }
 
 fn compartment(owner: Owner, facts: Facts<'_>) -> String {

@@ -1,7 +1,8 @@
 //! `/metrics` as Prometheus' text: a small set, each told truly.
 //!
-//! The stock kubelet is one process and we are ten. `process_*` are the sums over all of them, so that a
-//! dashboard shows what the node agent costs; `bulkhead_process_*` tell them apart. Metrics of other
+//! The stock kubelet is one process and we are ten. `process_*` are the sums over the services (without the
+//! supervisor and the bus server), so that a dashboard shows what the node agent costs; `bulkhead_process_*` tell
+//! them apart. Metrics of other
 //! processes' work (runtime operations, pod workers, volumes) are theirs to tell and are not here yet.
 
 use super::{directory::Directory, pod_list};
@@ -116,19 +117,19 @@ fn processes(text: &mut Text, usage: &BTreeMap<Owner, Usage>) {
     text.single(
         "process_cpu_seconds_total",
         "counter",
-        "CPU time of all processes of the node agent, in seconds",
+        "CPU time of all services of the node agent, in seconds",
         sum(|at| at.cpu_seconds),
     );
     text.single(
         "process_resident_memory_bytes",
         "gauge",
-        "Resident memory of all processes of the node agent; shared pages count in each",
+        "Resident memory of all services of the node agent; shared pages count in each",
         sum(|at| at.resident as f64),
     );
     text.single(
         "process_virtual_memory_bytes",
         "gauge",
-        "Virtual memory of all processes of the node agent",
+        "Virtual memory of all services of the node agent",
         sum(|at| at.virtual_memory as f64),
     );
     let started = usage.values().map(|at| at.started).fold(f64::INFINITY, f64::min);
