@@ -43,6 +43,16 @@ fn a_pod_lives_and_dies_on_the_stock_kubelet_with_containerd_2_4() -> Result<()>
     lives_and_dies(Flavour::Stock, Version::V2_4)
 }
 
+#[test]
+fn a_pod_lives_and_dies_on_our_kubelet_with_containerd_1_6() -> Result<()> {
+    lives_and_dies(Flavour::Ours, Version::V1_6)
+}
+
+#[test]
+fn a_pod_lives_and_dies_on_our_kubelet_with_containerd_2_4() -> Result<()> {
+    lives_and_dies(Flavour::Ours, Version::V2_4)
+}
+
 fn lives_and_dies(flavour: Flavour, version: Version) -> Result<()> {
     if let Some(reason) = parts::lacking(&["kube-apiserver", "kubelet", "containerd"]) {
         eprintln!("skipped: {reason}");
@@ -67,6 +77,11 @@ fn lives_and_dies(flavour: Flavour, version: Version) -> Result<()> {
 #[test]
 fn a_static_pod_lives_and_dies_with_its_manifest_on_the_stock_kubelet() -> Result<()> {
     static_pod_lives_and_dies(Flavour::Stock, Version::V2_4)
+}
+
+#[test]
+fn a_static_pod_lives_and_dies_on_our_kubelet() -> Result<()> {
+    static_pod_lives_and_dies(Flavour::Ours, Version::V2_4)
 }
 
 fn static_pod_lives_and_dies(flavour: Flavour, version: Version) -> Result<()> {

@@ -46,7 +46,7 @@ fn main() -> Result<()> {
     let pod = wait::until("a Running pod", RUNNING, || running(&node))?;
     ask(&node, &["pods"])?;
     println!();
-    ask(&node, &["trace", &pod])?;
+    print!("{}", wait::until("the whole trace", RUNNING, || trace(&node, &pod))?);
     if let Some(page) = &arguments.html {
         ask(&node, &["trace", &pod, "--html", &page.display().to_string()])?;
     }
@@ -64,6 +64,13 @@ fn running(node: &Node) -> Result<String> {
     let (are, all) = ready.split_once('/').context("no count of ready containers")?;
     ensure!(state == "Running" && are == all, "{name} is {state}, {ready} ready");
     Ok(name.to_owned())
+}
+
+/// The pod's waterfall, once its root span has come.
+fn trace(node: &Node, pod: &str) -> Result<String> {
+    let drawn = output(&mut command(node, &["trace", pod])?)?;
+    ensure!(drawn.contains("pod start"), "the root span has not come yet");
+    Ok(drawn)
 }
 
 fn ask(node: &Node, words: &[&str]) -> Result<()> {
