@@ -18,7 +18,7 @@ use chassis::telemetry::{self, keys};
 use messages::{NodeName, PodUid, pod_lifecycle::PodSource};
 use opentelemetry::{Context as TraceContext, KeyValue};
 use std::{rc::Rc, time::Duration};
-use tracing::{Instrument, Span, info_span, warn};
+use tracing::{Instrument, Span, debug, info_span, warn};
 
 /// A pod's reporter.
 pub(crate) struct Pod {
@@ -80,8 +80,7 @@ impl Pod {
                 Effect::WakeAfter(pause) => self.wake_after(pause, ctx),
                 Effect::Ended(ended) => self.tell_of_start(&ended),
                 Effect::Refused(failure) => {
-                    let (namespace, name) = &self.name;
-                    warn!(pod = format!("{namespace}/{name}"), error = %failure, "Failed to update status for pod");
+                    warn!(pod = self.full_name(), error = %failure, "Failed to update status for pod");
                 }
                 Effect::Leave => self.pods.do_send(Left(self.uid.clone())),
             }
@@ -98,13 +97,24 @@ impl Pod {
     fn perform(&mut self, deed: Deed, ctx: &mut Context<Self>) {
         let Some(api) = &self.api else { return self.pods.do_send(TurnOver) };
         let span = if matches!(deed, Deed::Patch { .. }) { self.span() } else { Span::none() };
+        let name = deed.name();
         // Made within the span, so that the request bears its context.
         let answer = span.in_scope(|| api.pod(&self.name, deed)).instrument(span);
-        let (pod, pods) = (ctx.address(), self.pods.clone());
+        let (pod, pods, what) = (ctx.address(), self.pods.clone(), self.full_name());
         actix::spawn(async move {
-            pod.do_send(Answered(answer.await));
+            let answer = answer.await;
+            match &answer {
+                Ok(_) => debug!(pod = what, deed = name, "written"),
+                Err(failure) => debug!(pod = what, deed = name, error = %failure, "not written"),
+            }
+            pod.do_send(Answered(answer));
             pods.do_send(TurnOver);
         });
+    }
+
+    fn full_name(&self) -> String {
+        let (namespace, name) = &self.name;
+        format!("{namespace}/{name}")
     }
 
     /// Part of the pod's start while that is open; afterwards a trace of its own, linked to what made the

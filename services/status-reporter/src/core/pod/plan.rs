@@ -32,6 +32,18 @@ pub(crate) enum Deed {
     DeleteMirror { uid: String },
 }
 
+impl Deed {
+    /// What it does, for logs.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Patch { .. } => "patch status",
+            Self::Delete { .. } => "delete",
+            Self::CreateMirror(_) => "create mirror",
+            Self::DeleteMirror { .. } => "delete mirror",
+        }
+    }
+}
+
 /// The next deed.
 pub(super) fn next(pod: &Pod) -> Option<(Class, Deed)> {
     match pod.wanted.as_deref() {
