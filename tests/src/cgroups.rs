@@ -11,6 +11,28 @@ use crate::ground::Ground;
 /// Where cgroups are mounted.
 const ROOT: &str = "/sys/fs/cgroup";
 
+/// Which cgroups the machine has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// A hierarchy per controller.
+    V1,
+    /// One hierarchy.
+    V2,
+}
+
+/// The version whose controllers the machine uses.
+pub fn version() -> Version {
+    if Path::new(ROOT).join("cgroup.controllers").exists() { Version::V2 } else { Version::V1 }
+}
+
+/// What a file of a cgroup says, in the hierarchy that has it.
+pub fn read(group: &str, file: &str) -> Result<String> {
+    let paths = hierarchies()?.into_iter().map(|each| each.join(group.trim_start_matches('/')).join(file));
+    let found = paths.into_iter().find(|path| path.exists());
+    let path = found.with_context(|| format!("no hierarchy has {file} in the cgroup {group}"))?;
+    Ok(fs::read_to_string(path)?.trim_end().to_owned())
+}
+
 /// Makes the ground's cgroup and returns its path as the kubelet's `cgroupRoot` names it.
 pub fn make(ground: &Ground, node: &str) -> Result<String> {
     let name = format!("/{}/{node}", ground.label());
@@ -54,7 +76,7 @@ pub fn below(name: &str) -> Result<Vec<PathBuf>> {
 /// Every mounted hierarchy: the one of version 2, or those of version 1 with the empty one of version 2 beside them.
 fn hierarchies() -> Result<Vec<PathBuf>> {
     let root = Path::new(ROOT);
-    if root.join("cgroup.controllers").exists() {
+    if version() == Version::V2 {
         return Ok(vec![root.to_owned()]);
     }
     let mut found = Vec::new();

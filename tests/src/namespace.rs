@@ -1,6 +1,7 @@
 //! A Kubernetes namespace of one scenario, and what a user does in it: run pods, wait for what becomes of them, read
 //! logs, run commands. Deleted with all that is in it when dropped.
 
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -38,6 +39,11 @@ impl Namespace {
     /// Runs kubectl in this namespace and returns what it printed.
     pub fn kubectl(&self, arguments: &[&str]) -> Result<String> {
         self.kubectl.run(&self.arguments(arguments))
+    }
+
+    /// The bare command, for what must run beside the test or be given input.
+    pub fn command(&self, arguments: &[&str]) -> Result<Command> {
+        self.kubectl.command(&self.arguments(arguments))
     }
 
     /// Makes an object of a manifest in YAML.

@@ -99,8 +99,8 @@ impl Scene {
 /// The scenes of a file, one per flavour.
 pub struct Scenes {
     configure: fn(&mut Value),
-    stock: OnceLock<Result<Scene, String>>,
-    ours: OnceLock<Result<Scene, String>>,
+    stock: OnceLock<Option<Scene>>,
+    ours: OnceLock<Option<Scene>>,
 }
 
 impl Scenes {
@@ -127,13 +127,22 @@ impl Scenes {
             Flavour::Stock => &self.stock,
             Flavour::Ours => &self.ours,
         };
-        let raised =
-            cell.get_or_init(|| Scene::raise(flavour, self.configure).map_err(|error| format!("{error:#}")));
-        raised.as_ref().map_err(|error| anyhow!("the scene could not be raised: {error}"))
+        let mut complaint = None;
+        let raised = cell.get_or_init(|| {
+            Scene::raise(flavour, self.configure).map_err(|error| complaint = Some(error)).ok()
+        });
+        match (raised, complaint) {
+            (Some(scene), _) => Ok(scene),
+            (None, Some(complaint)) => Err(complaint.context("raising the scene")),
+            (None, None) => {
+                bail!("the scene could not be raised; the scenario that needed it first tells why")
+            }
+        }
     }
 }
 
-fn selected() -> Result<Vec<Flavour>> {
+/// The flavours that scenarios are played on.
+pub fn selected() -> Result<Vec<Flavour>> {
     match env::var(SELECTION).as_deref() {
         Err(_) | Ok("" | "ours") => Ok(vec![Flavour::Ours]),
         Ok("stock") => Ok(vec![Flavour::Stock]),
@@ -142,6 +151,7 @@ fn selected() -> Result<Vec<Flavour>> {
     }
 }
 
-fn lacking(flavour: Flavour) -> Option<String> {
+/// What keeps a scenario from being played on this flavour here, if anything.
+pub fn lacking(flavour: Flavour) -> Option<String> {
     parts::lacking(&["kube-apiserver", "containerd"]).or_else(|| flavour.lacking())
 }
