@@ -3,6 +3,8 @@
 //! A difference here is a broken contract, never a stale fixture: make a new `VERSION` and a new
 //! file instead. `BLESS=1 cargo test -p messages` writes only fixtures that do not exist yet.
 
+#![expect(clippy::unwrap_used, reason = "helpers of a test may panic as the test itself")]
+
 use k8s_openapi::api::core::v1 as core;
 use messages::{
     BootTime, ContainerName, Decision, Fault, Incarnation, Message, Owner, PodUid, catalog::ROWS,
