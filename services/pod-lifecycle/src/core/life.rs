@@ -144,6 +144,8 @@ pub struct Record {
     pub life: u32,
     /// When it was first seen.
     pub seen_at: Moment,
+    /// Its source has let it go: a pod of the same UID that comes again is another life.
+    pub is_removed: bool,
     /// The rest.
     pub memory: Memory,
 }
@@ -164,7 +166,6 @@ pub struct Rules {
 pub struct Life {
     uid: PodUid,
     record: Record,
-    is_removed: bool,
     world: World,
     flight: Flight,
     rules: Rules,
@@ -187,7 +188,6 @@ impl Life {
         Self {
             uid,
             record,
-            is_removed: false,
             world: World::default(),
             flight: Flight::default(),
             rules,
@@ -239,7 +239,7 @@ impl Life {
     fn absorb(&mut self, fact: Fact, now: Moment) {
         match fact {
             Fact::Desired(pod) => self.desire(*pod),
-            Fact::Removed => self.is_removed = true,
+            Fact::Removed => self.remove(),
             Fact::Ended { why, grace_seconds } => self.end(why, grace_seconds, now),
             Fact::Runtime(pod) => self.runtime(pod),
             Fact::Volumes(volumes) => {
@@ -266,6 +266,12 @@ impl Life {
         let before = std::mem::replace(&mut self.record.pod, pod);
         if (&before.metadata, &before.spec) != (&self.record.pod.metadata, &self.record.pod.spec) {
             self.said.pod = None;
+            self.effects.push(Effect::Save);
+        }
+    }
+
+    fn remove(&mut self) {
+        if !std::mem::replace(&mut self.record.is_removed, true) {
             self.effects.push(Effect::Save);
         }
     }
@@ -396,7 +402,7 @@ impl Life {
     /// Its source wants it gone, or has let it go.
     fn is_leaving(&self) -> bool {
         let orphan = self.record.origin == Origin::Orphan;
-        orphan || self.is_removed || self.record.pod.metadata.deletion_timestamp.is_some()
+        orphan || self.record.is_removed || self.record.pod.metadata.deletion_timestamp.is_some()
     }
 
     /// Asks for a deed unless it is in flight, or its owner is busy with it already.

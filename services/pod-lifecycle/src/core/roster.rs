@@ -305,6 +305,7 @@ impl Roster {
             origin,
             life: entry.life,
             seen_at: entry.seen_at,
+            is_removed: entry.is_removed,
             memory,
         };
         self.effects.push(Effect::Begin(uid.clone(), Box::new(record)));
@@ -319,7 +320,7 @@ fn journaled(record: &Record) -> Entry {
         seen_at: record.seen_at,
         life: record.life,
         standing: if ended { Standing::Stopped } else { Standing::Living },
-        is_removed: false,
+        is_removed: record.is_removed,
         is_outside: record.origin != Origin::Accepted,
         successor: None,
     }

@@ -67,7 +67,7 @@ impl Life {
         if !rejected && self.world.volumes.is_absent() && self.holds(remove_containers) {
             self.ask(Deed::Forget { remove_containers });
         }
-        if self.is_gone() && (self.is_removed || self.record.origin == Origin::Orphan) {
+        if self.is_gone() && (self.record.is_removed || self.record.origin == Origin::Orphan) {
             self.effects.push(Effect::Finish);
         }
     }

@@ -71,7 +71,7 @@ impl Life {
         let composed = self.compose(plan, now);
         let release = self.is_gone() && self.is_leaving();
         let mirrored =
-            self.is_static() && !(self.is_removed && self.record.memory.stage == Stage::Terminated);
+            self.is_static() && !(self.record.is_removed && self.record.memory.stage == Stage::Terminated);
         let around = Some((release, mirrored, self.record.life));
         if self.record.memory.status == composed && self.said.status == around {
             return;

@@ -45,6 +45,7 @@ fn record(pod: Pod) -> Record {
         origin: Origin::Accepted,
         life: 0,
         seen_at: Moment(100 * SECOND),
+        is_removed: false,
         memory: Memory::new(Moment(100 * SECOND)),
     }
 }

@@ -216,6 +216,7 @@ fn journaled_lives_go_on_and_end_only_when_their_source_has_spoken() {
         origin: Origin::Accepted,
         life: 0,
         seen_at: Moment(SECOND),
+        is_removed: false,
         memory: Memory::new(Moment(SECOND)),
     };
     let records = [(uid("a"), record("a", PodSource::Api)), (uid("s"), record("s", PodSource::File))];
@@ -277,6 +278,27 @@ fn the_same_uid_again_is_another_life_after_the_first() {
     assert_eq!(scene.done(), ["begin v1 accepted"]);
     let lives: Vec<u32> = scene.begun.iter().map(|record| record.life).collect();
     assert_eq!(lives, [0, 1]);
+}
+
+#[test]
+fn the_same_uid_again_is_another_life_also_when_the_end_of_the_first_was_journaled() {
+    let record = Record {
+        pod: pod("v1", "web-node-1"),
+        source: PodSource::File,
+        origin: Origin::Accepted,
+        life: 0,
+        seen_at: Moment(SECOND),
+        is_removed: true,
+        memory: Memory { stage: Stage::Terminated, ..Memory::new(Moment(SECOND)) },
+    };
+    let mut scene = Scene::with(&[PodSource::File], &[(uid("v1"), record)]);
+    scene.take(Fact::RuntimeListed);
+    scene.take(Fact::Node(Box::new(node(&[("cpu", "2"), ("pods", "10")]))));
+    scene.deliver(PodSource::File, &[pod("v1", "web-node-1")]);
+    assert_eq!(scene.done(), [""; 0]);
+    scene.take(Fact::Finished(uid("v1")));
+    assert_eq!(scene.done(), ["begin v1 accepted"]);
+    assert_eq!(scene.begun[0].life, 1);
 }
 
 #[test]
