@@ -11,10 +11,10 @@ mod summary;
 
 use crate::core::{
     account::Account,
-    model::{Span, Trace},
+    model::Trace,
     ring::Summary,
     scale,
-    tree::Tree,
+    tree::{Row, Tree},
     window::Window,
 };
 use jiff::Timestamp;
@@ -119,8 +119,8 @@ pub(crate) fn processes(trace: &Trace) -> Vec<&str> {
 }
 
 /// What a row is called: the deed, and what of the pod it was done to.
-pub(crate) fn label(span: &Span) -> (String, String) {
-    (clean(&span.name), span.subject().map(clean).unwrap_or_default())
+pub(crate) fn label(row: &Row<'_>) -> (String, String) {
+    (clean(&row.span.name), row.subject.map(clean).unwrap_or_default())
 }
 
 /// A moment as people write it, in UTC.

@@ -58,13 +58,20 @@ pub(crate) struct LogTarget {
 pub(crate) struct StreamTarget {
     /// The pod.
     pub(crate) pod: PodUid,
-    /// Its name and namespace, joined by `_`, as texts have it.
-    pub(crate) full_name: String,
+    /// Its namespace.
+    pub(crate) namespace: String,
+    /// Its name.
+    pub(crate) name: String,
     /// Containers with a terminal.
     pub(crate) terminals: Vec<String>,
 }
 
 impl StreamTarget {
+    /// Name and namespace joined by `_`, as upstream's texts have it.
+    pub(crate) fn full_name(&self) -> String {
+        format!("{}_{}", self.name, self.namespace)
+    }
+
     /// Whether it is the pod of a UID, where one is given.
     pub(crate) fn is(&self, uid: Option<&str>) -> bool {
         uid.is_none_or(|uid| uid == self.pod.as_str())
@@ -138,7 +145,8 @@ impl Directory {
             );
         Ok(StreamTarget {
             pod: pod.pod.clone(),
-            full_name: format!("{name}_{namespace}"),
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
             terminals: terminals.collect(),
         })
     }

@@ -1,24 +1,28 @@
-//! `/metrics` as Prometheus' text: a small set, each told truly.
+//! `/metrics`: a small set, each told truly.
 //!
-//! The stock kubelet is one process and we are ten. `process_*` are the sums over the services (without the
+//! The stock kubelet is one process and we are ten. `process_*` are about the services together (without the
 //! supervisor and the bus server), so that a dashboard shows what the node agent costs; `bulkhead_process_*` tell
-//! them apart. Metrics of other
-//! processes' work (runtime operations, pod workers, volumes) are theirs to tell and are not here yet.
+//! them apart. Metrics of other processes' work (runtime operations, pod workers, volumes) are theirs to tell and
+//! are not here yet.
+
+mod families;
+mod text;
 
 use super::{directory::Directory, pod_list};
+use families as f;
 use messages::{Owner, cri_bridge::ContainerState, pod_lifecycle::PodSource};
-use std::{
-    collections::BTreeMap,
-    fmt::{Display, Write as _},
-};
+use std::collections::BTreeMap;
+use text::Text;
 
 /// What one process costs, as the kernel tells.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Usage {
     /// User and system time, in seconds.
     pub(crate) cpu_seconds: f64,
-    /// Resident memory in bytes.
-    pub(crate) resident: u64,
+    /// Resident memory that is its own, in bytes.
+    pub(crate) own: u64,
+    /// Resident pages of files, in bytes: the executable's, which all processes share.
+    pub(crate) shared: u64,
     /// Virtual memory in bytes.
     pub(crate) virtual_memory: u64,
     /// When it began, seconds since the Unix epoch.
@@ -42,33 +46,15 @@ pub(crate) struct RequestKind {
 impl RequestKind {
     /// The kind of a request.
     pub(crate) fn of(method: &str, path: &str, server: &'static str) -> Self {
-        const METHODS: &[&str] = &["OPTIONS", "GET", "HEAD", "POST", "PUT", "DELETE", "TRACE", "CONNECT"];
-        const PATHS: &[&str] = &[
-            "healthz",
-            "pods",
-            "stats",
-            "metrics",
-            "metrics/cadvisor",
-            "metrics/probes",
-            "metrics/resource",
-            "run",
-            "exec",
-            "attach",
-            "portForward",
-            "containerLogs",
-            "configz",
-            "runningpods",
-            "logs",
-        ];
         let mut parts = path.trim_start_matches('/').splitn(3, '/');
         let root = match (parts.next().unwrap_or_default(), parts.next()) {
             ("metrics", Some(second)) => format!("metrics/{second}"),
             (first, _) => first.to_owned(),
         };
         let known = |table: &[&'static str], name: &str| {
-            table.iter().find(|at| **at == name).copied().unwrap_or("other")
+            table.iter().find(|known| **known == name).copied().unwrap_or("other")
         };
-        Self { method: known(METHODS, method), path: known(PATHS, &root), server }
+        Self { method: known(f::METHODS, method), path: known(f::PATHS, &root), server }
     }
 
     fn is_long_running(&self) -> bool {
@@ -85,108 +71,74 @@ pub(crate) fn render(
 ) -> String {
     let mut text = Text::default();
     processes(&mut text, usage);
+    each_process(&mut text, usage);
     pods(&mut text, directory);
-    text.family(
-        "kubelet_http_requests_total",
-        "counter",
-        "Number of the http requests received since the server started",
-    );
-    for (kind, count) in requests {
-        let (method, path, server) = (kind.method, kind.path, kind.server);
-        let labels = format!(
-            "long_running=\"{}\",method=\"{method}\",path=\"{path}\",server_type=\"{server}\"",
-            kind.is_long_running()
-        );
-        text.sample("kubelet_http_requests_total", &labels, count);
-    }
-    text.family(
-        "kubernetes_build_info",
-        "gauge",
-        "A metric with a constant '1' value labeled by the version that is told to the API server",
-    );
-    text.sample(
-        "kubernetes_build_info",
-        &format!("git_version=\"{version}\",platform=\"linux/{}\"", arch()),
-        1,
-    );
-    text.0
+    containers(&mut text, directory);
+    counted(&mut text, requests);
+    text.family(&f::BUILD_INFO);
+    text.sample(&f::BUILD_INFO, &[("git_version", version), ("platform", &platform())], 1.0);
+    text.finish()
 }
 
 fn processes(text: &mut Text, usage: &BTreeMap<Owner, Usage>) {
     let sum = |part: fn(&Usage) -> f64| usage.values().map(part).fold(0.0, std::ops::Add::add);
-    text.single(
-        "process_cpu_seconds_total",
-        "counter",
-        "CPU time of all services of the node agent, in seconds",
-        sum(|at| at.cpu_seconds),
-    );
-    text.single(
-        "process_resident_memory_bytes",
-        "gauge",
-        "Resident memory of all services of the node agent; shared pages count in each",
-        sum(|at| at.resident as f64),
-    );
-    text.single(
-        "process_virtual_memory_bytes",
-        "gauge",
-        "Virtual memory of all services of the node agent",
-        sum(|at| at.virtual_memory as f64),
-    );
+    let shared = usage.values().map(|at| at.shared).max().unwrap_or_default();
+    text.single(&f::CPU, sum(|at| at.cpu_seconds));
+    text.single(&f::RESIDENT, sum(|at| at.own as f64) + shared as f64);
+    text.single(&f::VIRTUAL, sum(|at| at.virtual_memory as f64));
     let started = usage.values().map(|at| at.started).fold(f64::INFINITY, f64::min);
     if started.is_finite() {
-        text.single(
-            "process_start_time_seconds",
-            "gauge",
-            "When the oldest process of the node agent began, in seconds since the Unix epoch",
-            started,
-        );
+        text.single(&f::STARTED, started);
     }
-    text.family("bulkhead_process_resident_memory_bytes", "gauge", "Resident memory of each process");
+}
+
+fn each_process(text: &mut Text, usage: &BTreeMap<Owner, Usage>) {
+    text.family(&f::EACH_CPU);
     for (owner, at) in usage {
-        text.sample(
-            "bulkhead_process_resident_memory_bytes",
-            &format!("compartment=\"{owner}\""),
-            at.resident,
-        );
+        text.sample(&f::EACH_CPU, &[("compartment", owner.name())], at.cpu_seconds);
     }
-    text.family("bulkhead_process_cpu_seconds_total", "counter", "CPU time of each process, in seconds");
+    text.family(&f::EACH_RESIDENT);
     for (owner, at) in usage {
-        text.sample(
-            "bulkhead_process_cpu_seconds_total",
-            &format!("compartment=\"{owner}\""),
-            at.cpu_seconds,
-        );
+        text.sample(&f::EACH_RESIDENT, &[("compartment", owner.name())], (at.own + at.shared) as f64);
     }
 }
 
 fn pods(text: &mut Text, directory: &Directory) {
     if let Some(node) = directory.node().and_then(|node| node.metadata.name.as_deref()) {
-        text.family("kubelet_node_name", "gauge", "The node's name. The count is always 1.");
-        text.sample("kubelet_node_name", &format!("node=\"{}\"", escape(node)), 1);
+        text.family(&f::NODE_NAME);
+        text.sample(&f::NODE_NAME, &[("node", node)], 1.0);
     }
-    text.family("kubelet_desired_pods", "gauge", "The number of pods the kubelet is being instructed to run. static is true if the pod is not from the apiserver.");
-    for is_static in [false, true] {
-        let count = directory.pods().filter(|(pod, _)| (pod.source != PodSource::Api) == is_static).count();
-        text.sample(
-            "kubelet_desired_pods",
-            &format!("static=\"{}\"", if is_static { "true" } else { "" }),
-            count,
-        );
+    text.family(&f::DESIRED);
+    for (is_static, label) in [(false, ""), (true, "true")] {
+        let pods = directory.pods().filter(|(pod, _)| (pod.source != PodSource::Api) == is_static);
+        text.sample(&f::DESIRED, &[("static", label)], pods.count() as f64);
     }
-    let running = directory.runtime_pods().filter(|pod| pod_list::is_running(pod)).count();
-    text.single(
-        "kubelet_running_pods",
-        "gauge",
-        "Number of pods that have a running pod sandbox",
-        running as f64,
-    );
-    let mut states: BTreeMap<&str, u64> = BTreeMap::new();
+    let running = directory.runtime_pods().filter(|pod| pod_list::is_running(pod));
+    text.single(&f::RUNNING, running.count() as f64);
+}
+
+fn containers(text: &mut Text, directory: &Directory) {
+    let mut states: BTreeMap<&str, f64> = BTreeMap::new();
     for container in directory.runtime_pods().flat_map(|pod| &pod.containers) {
-        *states.entry(state(container.state)).or_default() += 1;
+        *states.entry(state(container.state)).or_default() += 1.0;
     }
-    text.family("kubelet_running_containers", "gauge", "Number of containers by state");
+    text.family(&f::CONTAINERS);
     for (state, count) in states {
-        text.sample("kubelet_running_containers", &format!("container_state=\"{state}\""), count);
+        text.sample(&f::CONTAINERS, &[("container_state", state)], count);
+    }
+}
+
+fn counted(text: &mut Text, requests: &Requests) {
+    text.family(&f::REQUESTS);
+    for (kind, count) in requests {
+        let long = if kind.is_long_running() { "true" } else { "false" };
+        let labels = [
+            ("long_running", long),
+            ("method", kind.method),
+            ("path", kind.path),
+            ("server_type", kind.server),
+        ];
+        text.sample(&f::REQUESTS, &labels, *count as f64);
     }
 }
 
@@ -199,35 +151,14 @@ fn state(state: ContainerState) -> &'static str {
     }
 }
 
-fn arch() -> &'static str {
-    match std::env::consts::ARCH {
+/// The platform in Go's words.
+fn platform() -> String {
+    let architecture = match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "aarch64" => "arm64",
         other => other,
-    }
-}
-
-/// The text so far.
-#[derive(Default)]
-struct Text(String);
-
-impl Text {
-    fn family(&mut self, name: &str, kind: &str, help: &str) {
-        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
-    }
-
-    fn sample(&mut self, name: &str, labels: &str, value: impl Display) {
-        let _ = writeln!(self.0, "{name}{{{labels}}} {value}");
-    }
-
-    fn single(&mut self, name: &str, kind: &str, help: &str, value: f64) {
-        self.family(name, kind, help);
-        let _ = writeln!(self.0, "{name} {value}");
-    }
-}
-
-fn escape(label: &str) -> String {
-    label.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+    };
+    format!("linux/{architecture}")
 }
 
 #[cfg(test)]
@@ -256,15 +187,15 @@ mod tests {
         let mut directory = Directory::default();
         directory.note(Fact::Pod(Box::new(samples::pod("u-1", "web", &["app"]))));
         directory.note(Fact::RuntimePod(Box::new(samples::runtime_pod("u-1", "web", "app", "c-1"))));
-        let usage = |resident| Usage { cpu_seconds: 1.5, resident, virtual_memory: 1, started: 7.0 };
-        let usage = BTreeMap::from([(Owner::Prober, usage(100)), (Owner::NodeApi, usage(50))]);
+        let usage = |own, shared| Usage { cpu_seconds: 1.5, own, shared, virtual_memory: 1, started: 7.0 };
+        let usage = BTreeMap::from([(Owner::Prober, usage(100, 30)), (Owner::NodeApi, usage(50, 40))]);
         let requests = BTreeMap::from([(RequestKind::of("GET", "/pods", "readwrite"), 3)]);
         let text = render(&directory, &usage, &requests, "v1.36.3");
         for line in [
-            "process_resident_memory_bytes 150",
+            "process_resident_memory_bytes 190",
             "process_cpu_seconds_total 3",
             "process_start_time_seconds 7",
-            "bulkhead_process_resident_memory_bytes{compartment=\"prober\"} 100",
+            "bulkhead_process_resident_memory_bytes{compartment=\"prober\"} 130",
             "kubelet_desired_pods{static=\"\"} 1",
             "kubelet_running_pods 1",
             "kubelet_running_containers{container_state=\"running\"} 1",
@@ -276,5 +207,11 @@ mod tests {
         let all = families.len();
         families.dedup();
         assert_eq!(families.len(), all);
+    }
+
+    #[test]
+    fn nothing_costs_nothing() {
+        let text = render(&Directory::default(), &BTreeMap::new(), &Requests::new(), "v1");
+        assert!(text.contains("\nprocess_cpu_seconds_total 0\n"), "{text}");
     }
 }

@@ -65,10 +65,10 @@ pub(crate) async fn attach(
     let Streams { stdin, stdout, stderr, .. } = Streams::of(&query(&request))?;
     let target = find(&node, &place).await?;
     if !target.is(place.uid.as_deref()) {
-        return Err(Refused::internal(format!("pod {} not found", target.full_name)).into());
+        return Err(Refused::internal(format!("pod {} not found", target.full_name())).into());
     }
     let name = place.container.unwrap_or_default();
-    let missing = Refused::internal(format!("container {name} not found in pod {}", target.full_name));
+    let missing = Refused::internal(format!("container {name} not found in pod {}", target.full_name()));
     let container = container(&name, &missing)?;
     let tty = target.terminals.contains(&name);
     let stream = StreamKind::Attach { container, tty, stdin, stdout, stderr: stderr && !tty };
@@ -86,7 +86,7 @@ pub(crate) async fn port_forward(
     if !target.is(place.uid.as_deref()) {
         return Err(Refused::not_found("pod not found").into());
     }
-    let missing = Refused::internal(format!("pod not found ({:?})", target.full_name));
+    let missing = Refused::internal(format!("pod not found ({:?})", target.full_name()));
     open(&node, (target, StreamKind::PortForward { ports }), &missing, request).await
 }
 
@@ -110,7 +110,7 @@ pub(crate) async fn run(
         stderr: true,
     };
     let _hand = hand(&node)?;
-    let url = prepare(&node, OpenStream { pod: target.pod, stream }, &missing).await?;
+    let url = prepare(&node, target, stream, &missing).await?;
     let ran = adapters::run::run(&url).await?;
     match run::failed(&command, &ran.ended, &ran.stderr) {
         Some(failed) => Err(failed.into()),
@@ -147,8 +147,7 @@ async fn open(
         return Err(Answer::text(500, "Upgrade request required\n"));
     }
     let hand = hand(node)?;
-    let span = info_span!("open stream", k8s.pod.uid = %target.pod);
-    let url = prepare(node, OpenStream { pod: target.pod, stream }, missing).instrument(span).await?;
+    let url = prepare(node, target, stream, missing).await?;
     Ok(tunnel::open(request, &url, hand).await?)
 }
 
@@ -159,8 +158,16 @@ fn hand(node: &Node) -> Result<OwnedSemaphorePermit, Answer> {
 }
 
 /// The URL of a stream.
-async fn prepare(node: &Node, command: OpenStream, missing: &Refused) -> Result<String, Refused> {
-    match node.bus.ask(&command, PATIENCE).await {
+async fn prepare(
+    node: &Node,
+    target: StreamTarget,
+    stream: StreamKind,
+    missing: &Refused,
+) -> Result<String, Refused> {
+    let StreamTarget { pod, namespace, name, .. } = target;
+    let span =
+        info_span!("open stream", k8s.pod.uid = %pod, k8s.namespace.name = namespace, k8s.pod.name = name);
+    match node.bus.ask(&OpenStream { pod, stream }, PATIENCE).instrument(span).await {
         Ok(OpenStreamReply::Opened { url }) => Ok(url),
         Ok(OpenStreamReply::Failed { why }) => Err(Refused::internal(why)),
         Ok(OpenStreamReply::Refused { refusal: Refusal::Unknown { .. } }) => Err(missing.clone()),

@@ -15,7 +15,7 @@ use std::{collections::BTreeMap, time::Duration};
 pub const START: &str = "pod start";
 
 /// Attributes that tell what of the pod a span is about, the first that is there.
-const SUBJECTS: &[&str] = &[keys::CONTAINER_NAME, keys::VOLUME_NAME, keys::IMAGE];
+const SUBJECTS: &[&str] = &[keys::CONTAINER_NAME, keys::VOLUME_NAME, keys::IMAGE, "k8s.pod.phase"];
 
 /// Spans of one trace, as far as they arrived and were kept.
 #[derive(Debug, Clone, PartialEq)]

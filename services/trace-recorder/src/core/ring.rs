@@ -137,8 +137,9 @@ impl Ring {
 
     /// Every kept trace, newest first.
     pub fn list(&self) -> Vec<Summary> {
+        let named: HashMap<&str, &Pod> = self.entries.values().filter_map(Entry::named).collect();
         let both = self.entries.iter().rev().filter_map(|(place, entry)| Some((self.ids.get(place)?, entry)));
-        both.map(|(id, entry)| entry.summary(*id)).collect()
+        both.map(|(id, entry)| entry.summary(*id, &named)).collect()
     }
 
     /// The trace that is meant by a trace id, a pod's UID, `namespace/name` or a name: of a pod its newest
@@ -228,12 +229,19 @@ impl Entry {
     }
 
     fn pod_name(&self) -> Option<String> {
-        let pod = self.pod.as_ref().filter(|pod| !pod.name.is_empty())?;
-        Some(format!("{}/{}", pod.namespace, pod.name))
+        self.named().map(|(_, pod)| format!("{}/{}", pod.namespace, pod.name))
     }
 
-    fn summary(&self, id: TraceId) -> Summary {
-        let pod = self.pod.clone().unwrap_or_default();
+    /// The pod, by its UID, where spans told its name.
+    fn named(&self) -> Option<(&str, &Pod)> {
+        self.pod.as_ref().filter(|pod| !pod.name.is_empty()).map(|pod| (pod.uid.as_str(), pod))
+    }
+
+    /// A trace that names no pod but its UID borrows the name from another one of the same pod.
+    fn summary(&self, id: TraceId, named: &HashMap<&str, &Pod>) -> Summary {
+        let own = self.pod.as_ref();
+        let pod =
+            own.and_then(|pod| named.get(pod.uid.as_str()).copied()).or(own).cloned().unwrap_or_default();
         Summary {
             trace: id.to_string(),
             uid: pod.uid,
@@ -373,6 +381,15 @@ mod tests {
             assert_eq!(found(&ring, wanted), trace.map(samples::trace), "{name}");
         }
         assert_eq!(ring.find("web"), Found::Several(vec!["default/web".into(), "other/web".into()]));
+    }
+
+    #[test]
+    fn a_trace_that_knows_only_the_uid_is_listed_with_the_pods_name() {
+        let mut ring = Ring::new(ROOMY);
+        record(&mut ring, &[start(1, "default", "web")]);
+        record(&mut ring, &[Deed::new(2, 1, None, "open stream").with(attribute(keys::POD_UID, "uid-1"))]);
+        let names: Vec<_> = ring.list().into_iter().map(|summary| summary.name).collect();
+        assert_eq!(names, ["web", "web"]);
     }
 
     #[test]

@@ -32,6 +32,8 @@ pub struct Row<'t> {
     pub is_leaf: bool,
     /// Its parent did not arrive, so that it hangs from the top.
     pub is_adrift: bool,
+    /// What of the pod it is about: what the span says, or what all its parts that say something say.
+    pub subject: Option<&'t str>,
 }
 
 impl<'t> Tree<'t> {
@@ -43,8 +45,22 @@ impl<'t> Tree<'t> {
             Some(root) => planting.grow(root),
             None => planting.grow_all(),
         }
+        let subjects = common_subjects(&trace.spans);
+        for row in planting.rows.iter_mut().filter(|row| row.depth > 0 && row.subject.is_none()) {
+            row.subject = subjects.get(&row.span.id).copied().flatten();
+        }
         Self { root, rows: planting.rows }
     }
+}
+
+/// By parent, the subject that all its parts share which have one.
+fn common_subjects(spans: &[Span]) -> HashMap<SpanId, Option<&str>> {
+    let mut subjects = HashMap::new();
+    for (parent, subject) in spans.iter().filter_map(|span| Some((span.parent?, span.subject()?))) {
+        let shared = subjects.entry(parent).or_insert(Some(subject));
+        *shared = shared.filter(|shared| *shared == subject);
+    }
+    subjects
 }
 
 /// A row that is yet to be written.
@@ -99,7 +115,8 @@ impl<'t> Planting<'t> {
                 seeds.push(Seed { span: child, rails: below.clone(), depth: depth + 1, is_last });
             }
             let is_adrift = self.adrift.contains(&span.id);
-            self.rows.push(Row { span, depth, rails, is_last, is_leaf, is_adrift });
+            let subject = span.subject();
+            self.rows.push(Row { span, depth, rails, is_last, is_leaf, is_adrift, subject });
         }
     }
 }
@@ -124,6 +141,7 @@ fn reaches_top(parents: &BTreeMap<[u8; 8], Option<[u8; 8]>>, id: [u8; 8]) -> boo
 mod tests {
     use super::*;
     use crate::samples::{self, Deed};
+    use chassis::telemetry::keys;
 
     /// The rows as `name` indented by depth, `~` for those adrift.
     fn drawn(deeds: &[Deed]) -> Vec<String> {
@@ -186,6 +204,30 @@ mod tests {
         for (name, deeds, want) in cases {
             assert_eq!(drawn(&deeds), want, "{name}");
         }
+    }
+
+    #[test]
+    fn a_deed_is_about_what_its_parts_are_about() {
+        let about = |id, parent, name: &str, container: &str| {
+            let deed = Deed::new(1, id, parent, name).at(id.into(), 50);
+            if container.is_empty() {
+                deed
+            } else {
+                deed.with(samples::attribute(keys::CONTAINER_NAME, container))
+            }
+        };
+        let deeds = [
+            about(1, None, "pod start", ""),
+            about(2, Some(1), "start", ""),
+            about(3, Some(2), "create", "app"),
+            about(4, Some(2), "wait", ""),
+            about(5, Some(1), "start", "own"),
+            about(6, Some(5), "create", "web"),
+        ];
+        let trace = Trace::read(samples::trace(1), &samples::export(&deeds).resource_spans, 0);
+        let subjects: Vec<_> =
+            Tree::of(&trace).rows.into_iter().map(|row| row.subject.unwrap_or("-")).collect();
+        assert_eq!(subjects, ["-", "app", "app", "-", "own", "web"], "the whole is about the pod");
     }
 
     #[test]

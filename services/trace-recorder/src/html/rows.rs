@@ -107,7 +107,7 @@ fn row(row: &Row<'_>, window: Window) -> String {
 }
 
 fn name(row: &Row<'_>) -> String {
-    let (deed, subject) = label(row.span);
+    let (deed, subject) = label(row);
     let mut twigs: String =
         row.rails.iter().take(DEEPEST).map(|passes| twig(if *passes { "on" } else { "" })).collect();
     if row.depth > 0 {

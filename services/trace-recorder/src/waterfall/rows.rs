@@ -106,7 +106,7 @@ impl Columns {
 
     fn name(self, row: &Row<'_>, paint: Paint) -> String {
         let branch = branch(row);
-        let (deed, subject) = label(row.span);
+        let (deed, subject) = label(row);
         let padded: Vec<char> = pad(&name(row), self.name).chars().collect();
         let edge = |wanted: usize| wanted.min(padded.len());
         let (from, to) = (edge(branch.chars().count()), edge(branch.chars().count() + deed.chars().count()));
@@ -172,7 +172,7 @@ fn rail(passes: bool) -> &'static str {
 
 /// The whole first column.
 fn name(row: &Row<'_>) -> String {
-    let (deed, subject) = label(row.span);
+    let (deed, subject) = label(row);
     let gap = if subject.is_empty() { "" } else { " " };
     format!("{}{deed}{gap}{subject}", branch(row))
 }
