@@ -115,7 +115,20 @@ fn conditions(ours: &PodStatus, known: Option<&PodStatus>) -> Value {
     let over =
         known.iter().filter(|condition| OURS.contains(&condition.type_.as_str()) && !says(&condition.type_));
     let removals = over.map(|condition| json!({ "$patch": "delete", "type": condition.type_ }));
-    merged.iter().map(|condition| json!(condition)).chain(removals).collect()
+    merged.iter().map(whole).chain(removals).collect()
+}
+
+/// A condition that takes back the reason and message that it does not have any more: merging by type
+/// would leave the old ones standing.
+fn whole(condition: &PodCondition) -> Value {
+    let mut fields = match json!(condition) {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    };
+    for field in ["reason", "message"] {
+        fields.entry(field).or_insert(Value::Null);
+    }
+    fields.into()
 }
 
 /// A status as the API server would write it: without nulls and without what is empty.

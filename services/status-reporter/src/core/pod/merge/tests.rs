@@ -147,9 +147,12 @@ fn a_patch_is_for_one_pod_and_takes_back_what_is_over() {
     assert_eq!(patch["metadata"], json!({"uid": "u-1"}));
     assert_eq!(patch["status"]["reason"], Value::Null);
     assert!(patch["status"].as_object().unwrap().contains_key("reason"));
+    let mut ready = condition("Ready", "True", 1);
+    (ready["reason"], ready["message"]) = (Value::Null, Value::Null);
     assert_eq!(
         patch["status"]["conditions"],
-        json!([condition("Ready", "True", 1), {"$patch": "delete", "type": "PodResizePending"}])
+        json!([ready, {"$patch": "delete", "type": "PodResizePending"}]),
+        "a reason that is over is taken back"
     );
     assert_eq!(patch["status"]["podIPs"], json!([{"ip": "10.0.0.1"}, {"$patch": "replace"}]));
     assert!(!patch["status"].as_object().unwrap().contains_key("nominatedNodeName"), "that is not ours");
