@@ -105,7 +105,7 @@ async fn an_api_server_that_is_away_is_told_at_once_and_found_again() {
     let Some(gate) = Gate::before(&server).await else { return };
     until("the gate is ready", || gate.is_ready()).await;
 
-    server.go_away();
+    server.go_away().await;
     let response = get(&gate, Owner::PodLifecycle, POD).await;
     assert!(response.status().is_server_error(), "{}", response.status());
     until("the gate says so", || !gate.is_ready()).await;
@@ -118,6 +118,24 @@ async fn an_api_server_that_is_away_is_told_at_once_and_found_again() {
     server.come_back().await;
     until("the gate is ready again", || gate.is_ready()).await;
     assert_eq!(get(&gate, Owner::PodLifecycle, POD).await.status(), StatusCode::OK);
+}
+
+#[actix::test]
+async fn an_api_server_that_stops_and_returns_elsewhere_is_found_again() {
+    let mut server = ApiServer::start(|_| Answer::Now(200, "{}")).await;
+    let Some(gate) = Gate::before(&server).await else { return };
+    until("the gate is ready", || gate.is_ready()).await;
+
+    // Connections are taken and nobody speaks on them.
+    server.go_away().await;
+    let silent = tokio::net::TcpListener::bind(server.address).await.unwrap();
+    get(&gate, Owner::PodLifecycle, POD).await;
+    until("the gate says so", || !gate.is_ready()).await;
+    let _held = silent.accept().await.unwrap();
+
+    drop(silent);
+    server.come_back().await;
+    until("the gate is ready again", || gate.is_ready()).await;
 }
 
 #[actix::test]

@@ -32,6 +32,8 @@ use tracing::{info, warn};
 const LOOK: Duration = Duration::from_secs(10);
 /// How long an answer other than a watch's may take to begin. The API server itself gives up after a minute.
 const PATIENCE: Duration = Duration::from_secs(65);
+/// The same for the gate's own tries: an API server that takes longer is as good as away.
+const TRY_PATIENCE: Duration = Duration::from_secs(5);
 /// What is asked to find out whether the API server is back. Every identity may read it.
 const TRY: &str = "/version";
 
@@ -185,7 +187,7 @@ impl Line {
         let exchange = self.upstream.exchange(request, false);
         let line = ctx.address();
         actix::spawn(async move {
-            let (answer, _) = answers::judge(timeout(PATIENCE, exchange).await);
+            let (answer, _) = answers::judge(timeout(TRY_PATIENCE, exchange).await);
             line.do_send(Ended { class: Class::Heartbeat, answer, is_try: true });
         });
     }
@@ -244,7 +246,7 @@ impl Handler<Ended> for Line {
     fn handle(&mut self, Ended { class, answer, is_try }: Ended, ctx: &mut Context<Self>) {
         let jitter = rand::random();
         match answer {
-            Answer::Lost if is_try => self.link_step(link::Fact::TryFailed { jitter }, ctx),
+            Answer::Lost | Answer::Late if is_try => self.link_step(link::Fact::TryFailed { jitter }, ctx),
             Answer::Lost => self.link_step(link::Fact::Lost { jitter }, ctx),
             Answer::Late => {}
             Answer::Came => self.link_step(link::Fact::Answered, ctx),

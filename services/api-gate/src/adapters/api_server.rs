@@ -5,7 +5,7 @@
 //! each pod has more: a request that waits for a free stream would wait for hours.
 
 use crate::ports::{Body, BoxError, Credentials, Lost, Upstream};
-use futures::future::LocalBoxFuture;
+use futures::future::{BoxFuture, LocalBoxFuture};
 use http::{HeaderValue, Request, Response, Uri, header::AUTHORIZATION, uri::PathAndQuery};
 use http_body_util::BodyExt;
 use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
@@ -13,7 +13,14 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
-use std::{cell::RefCell, sync::Arc, time::Duration};
+use std::{
+    cell::RefCell,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::time::timeout;
+use tower::Service;
 
 /// Watches on one connection: below the API server's hundred, with room for the odd retry.
 const WATCHES: usize = 80;
@@ -25,13 +32,34 @@ const PING: Duration = Duration::from_secs(10);
 /// How long a connection without requests is kept. The lease alone makes one each 10 s.
 const IDLE: Duration = Duration::from_secs(90);
 
-type HttpClient = Client<HttpsConnector<HttpConnector>, Body>;
+type Https = HttpsConnector<HttpConnector>;
+type HttpClient = Client<InTime, Body>;
+
+/// Connects, TLS included, in time or not at all: a server that is stopped takes connections and never
+/// answers on them.
+#[derive(Clone)]
+struct InTime(Https);
+
+impl Service<Uri> for InTime {
+    type Response = <Https as Service<Uri>>::Response;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Result<Self::Response, BoxError>>;
+
+    fn poll_ready(&mut self, task: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.0.poll_ready(task)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let connecting = self.0.call(uri);
+        Box::pin(async { timeout(CONNECTING, connecting).await? })
+    }
+}
 
 /// The API server, reached with one set of credentials.
 pub(crate) struct ApiServer {
     server: Uri,
     authorization: Option<HeaderValue>,
-    connector: HttpsConnector<HttpConnector>,
+    connector: InTime,
     short: HttpClient,
     watches: RefCell<Vec<WatchLane>>,
 }
@@ -52,12 +80,11 @@ impl ApiServer {
         let mut http = HttpConnector::new();
         http.enforce_http(false);
         http.set_nodelay(true);
-        http.set_connect_timeout(Some(CONNECTING));
         let mut builder = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http();
         if let Some(name) = tls_server_name {
             builder = builder.with_server_name_resolver(FixedServerNameResolver::new(name.try_into()?));
         }
-        let connector = builder.enable_all_versions().wrap_connector(http);
+        let connector = InTime(builder.enable_all_versions().wrap_connector(http));
         let short = client(&connector);
         Ok(Self { server, authorization, connector, short, watches: RefCell::default() })
     }
@@ -91,7 +118,7 @@ impl WatchLane {
     }
 }
 
-fn client(connector: &HttpsConnector<HttpConnector>) -> HttpClient {
+fn client(connector: &InTime) -> HttpClient {
     Client::builder(TokioExecutor::new())
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())

@@ -97,9 +97,11 @@ impl ApiServer {
     }
 
     /// Stops listening and cuts every connection.
-    pub(crate) fn go_away(&mut self) {
+    pub(crate) async fn go_away(&mut self) {
         if let Some(serving) = self.serving.take() {
             serving.abort();
+            // Only then is the port free; the error is that it was aborted.
+            let _ = serving.await;
         }
     }
 
