@@ -19,7 +19,11 @@ use messages::{
     status_reporter,
 };
 use report::{ProcessReport, Report};
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
+
+/// A process that was not heard for longer is taken for dead where nobody knows its id: it says
+/// something every 5 s.
+const SILENCE: Duration = Duration::from_secs(15);
 
 /// Prints the report. Fails, after it has printed, when the node does not work.
 ///
@@ -48,11 +52,11 @@ struct Heard {
 fn report(config: &NodeConfig) -> Report {
     let supervisor = guard::holder(&config.dir());
     let mut problems = Vec::new();
-    if supervisor.is_none() {
-        problems.push("no supervisor runs; start the node with: bulkhead up".to_owned());
-    }
     let heard = node::visit(config, async |bus| hear(bus).await).unwrap_or_else(|failure| {
         problems.push(format!("{failure:#}; what follows was said before"));
+        if supervisor.is_none() {
+            problems.push("no supervisor runs; start the node with: bulkhead up".to_owned());
+        }
         Heard::default()
     });
     let runtime = heard.runtime.as_ref().filter(|runtime| !runtime.reachable);
@@ -89,11 +93,22 @@ async fn hear(bus: &chassis::Bus) -> anyhow::Result<Heard> {
     })
 }
 
+/// The supervisor's processes, or what others that start processes (`deploy/compose`) let us know:
+/// which of them has said something a moment ago.
 fn processes(config: &NodeConfig, supervisor: Option<u32>, heard: &[Health]) -> Vec<ProcessReport> {
-    let table =
-        Table::read(&Table::path(&config.dir())).ok().filter(|table| Some(table.supervisor) == supervisor);
+    let Some(supervisor) = supervisor else {
+        let now = chassis::clock::now_boot();
+        let fresh =
+            |owner| heard.iter().find(|said| said.owner == owner && now.since(said.at) < SILENCE).cloned();
+        let of = |process| match process {
+            Process::Bus => ProcessReport::unsupervised(process, None, !heard.is_empty()),
+            Process::Service(owner) => ProcessReport::unsupervised(process, fresh(owner), false),
+        };
+        return Process::all().map(of).collect();
+    };
+    let table = Table::read(&Table::path(&config.dir())).ok().filter(|table| table.supervisor == supervisor);
     let entries = table.map(|table| table.processes).unwrap_or_default();
-    let own = ProcessReport::supervisor(supervisor, supervisor.and_then(host::memory));
+    let own = ProcessReport::supervisor(supervisor, host::memory(supervisor));
     let others = Process::all().map(|process| {
         let entry = entries.iter().find(|entry| entry.name == process.name());
         let pid = entry.and_then(|entry| entry.pid);
@@ -101,12 +116,8 @@ fn processes(config: &NodeConfig, supervisor: Option<u32>, heard: &[Health]) -> 
             Process::Bus => None,
             Process::Service(owner) => health(config, owner, heard),
         };
-        ProcessReport::of(
-            process,
-            entry,
-            health.filter(|health| Some(health.pid) == pid),
-            pid.and_then(host::memory),
-        )
+        let current = health.filter(|health| Some(health.pid) == pid);
+        ProcessReport::of(process, entry, current, pid.and_then(host::memory))
     });
     std::iter::once(own).chain(others).collect()
 }

@@ -74,16 +74,28 @@ impl HealthReport {
 
 impl ProcessReport {
     /// The supervisor itself.
-    pub(crate) fn supervisor(pid: Option<u32>, memory: Option<u64>) -> Self {
-        let health = if pid.is_some() { HealthReport::Ready } else { HealthReport::Down };
+    pub(crate) fn supervisor(pid: u32, memory: Option<u64>) -> Self {
+        let (incarnation, waiting_for) = (None, Vec::new());
+        let health = HealthReport::Ready;
+        Self { name: "bulkhead", pid: Some(pid), incarnation, restarts: 0, health, waiting_for, memory }
+    }
+
+    /// One that no supervisor of ours began: known only by what it said a moment ago, or by its answers.
+    pub(crate) fn unsupervised(process: Process, said: Option<Health>, answers: bool) -> Self {
+        let health = match &said {
+            Some(said) if said.ready => HealthReport::Ready,
+            Some(_) => HealthReport::Waiting,
+            None if answers => HealthReport::Ready,
+            None => HealthReport::Down,
+        };
         Self {
-            name: "bulkhead",
-            pid,
-            incarnation: None,
+            name: process.name(),
+            pid: None,
+            incarnation: said.as_ref().map(|said| said.incarnation.0),
             restarts: 0,
             health,
-            waiting_for: Vec::new(),
-            memory,
+            waiting_for: said.map(|said| said.waiting_for).unwrap_or_default(),
+            memory: None,
         }
     }
 
@@ -205,6 +217,19 @@ mod tests {
         for (name, process, pid, health, expected) in cases {
             let report = ProcessReport::of(process, Some(&entry(process, pid)), health, None);
             assert_eq!(report.health, expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn without_a_supervisor_a_process_is_what_it_said_a_moment_ago() {
+        let cases = [
+            (CRI, Some(said(true)), false, HealthReport::Ready),
+            (CRI, Some(said(false)), false, HealthReport::Waiting),
+            (CRI, None, false, HealthReport::Down),
+            (Process::Bus, None, true, HealthReport::Ready),
+        ];
+        for (process, said, answers, expected) in cases {
+            assert_eq!(ProcessReport::unsupervised(process, said, answers).health, expected);
         }
     }
 
