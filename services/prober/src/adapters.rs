@@ -8,7 +8,7 @@ pub mod tcp;
 mod tls;
 
 use crate::{
-    core::{check::Check, worker::Outcome},
+    core::{check::Check, facts::Outcome},
     ports::{Subject, Target},
 };
 use chassis::Bus;

@@ -3,10 +3,11 @@
 use super::worker::{Leave, Look, Post, Tools, Worker};
 use crate::{
     core::{
+        facts::{Beginning, Now},
         fleet::{Place, Wanted, wanted},
         ledger::Ledger,
         timing::Timing,
-        worker::{Beginning, Now, Worker as Core},
+        worker::Worker as Core,
     },
     ports::{Subject, Target},
 };

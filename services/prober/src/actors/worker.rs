@@ -4,10 +4,11 @@ use super::pods::{Pods, Verdicts};
 use crate::{
     core::{
         check::{Check, Unresolved},
+        facts::{Effect, Fact, Now, Outcome, Settled},
         fleet::Wanted,
         tidings::Tidings,
         timing::Timing,
-        worker::{Effect, Fact, Now, Outcome, Settled, Worker as Core},
+        worker::Worker as Core,
     },
     ports::{Subject, Target},
 };

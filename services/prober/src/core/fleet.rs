@@ -1,6 +1,6 @@
 //! Which workers a pod needs, from what pod-lifecycle says of it.
 
-use super::{check::Surroundings, worker::View};
+use super::{check::Surroundings, facts::View};
 use k8s_openapi::api::core::v1 as core;
 use messages::{
     ContainerName,

@@ -1,6 +1,6 @@
 //! What was said: the last verdict of every probe, as it stands on the bus and in the journal.
 
-use super::{fleet::Place, worker::Settled};
+use super::{facts::Settled, fleet::Place};
 use messages::{PodUid, prober::Verdict};
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,6 +1,6 @@
 //! How the outcome of a probe is told: the kubelet's event reasons and sentences.
 
-use super::worker::Outcome;
+use super::facts::Outcome;
 use messages::prober::ProbeKind;
 
 /// The longest message that verdicts and events carry, in bytes.

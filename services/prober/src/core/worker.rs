@@ -7,12 +7,16 @@
 //! | has not started, for liveness and readiness | rests |
 //! | has started, for startup | rests |
 //! | failed liveness or startup for good | is on hold until there is a new container id |
-//! | else | probes at once and then each period |
+//! | has just come up, for liveness | waits for a period |
+//! | has just come up, for the others | looks at it a few times ([`super::infancy`]) |
+//! | else | probes each period |
 //!
 //! Until thresholds settle on something about an instance nothing is said about it.
 
 use super::{
-    tidings::{self, Tidings},
+    facts::{Beginning, Effect, Fact, Now, Outcome, Settled, View},
+    infancy::Infancy,
+    tidings,
     timing::Timing,
 };
 use messages::{
@@ -20,99 +24,6 @@ use messages::{
     prober::{Finding, ProbeKind},
 };
 use std::time::Duration;
-
-/// A moment on both clocks: periods are measured on the one that never steps, a container's
-/// age on the one that the runtime tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Now {
-    /// Since boot.
-    pub boot: BootTime,
-    /// Nanoseconds since the Unix epoch.
-    pub unix: i64,
-}
-
-/// The container as pod-lifecycle last told of it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct View {
-    /// CRI id of the current instance.
-    pub container_id: Option<String>,
-    /// It runs.
-    pub running: bool,
-    /// Nanoseconds since the Unix epoch, 0 while it was not started.
-    pub started_at: i64,
-    /// `status.started`.
-    pub started: bool,
-    /// The pod is being stopped.
-    pub terminating: bool,
-}
-
-/// How one probe went.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// Well.
-    Success,
-    /// Well, but somebody should look.
-    Warning(String),
-    /// Not well.
-    Failure(String),
-    /// The probe itself went wrong; no result.
-    Errored(String),
-    /// A compartment of ours was away; no result, and nothing that the pod's owner could mend.
-    NotTried(String),
-}
-
-/// What can happen to a worker.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fact {
-    /// The container looks like this.
-    Seen(View),
-    /// The wake-up has come.
-    Woken,
-    /// The probe of this instance has ended.
-    Probed {
-        /// CRI id of the instance.
-        container_id: String,
-        /// How it went.
-        outcome: Outcome,
-    },
-}
-
-/// What a worker wants done.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Effect {
-    /// Probe this instance and come back with [`Fact::Probed`].
-    Probe {
-        /// CRI id of the instance.
-        container_id: String,
-    },
-    /// Come back with [`Fact::Woken`] after this time; an earlier wake-up is forgotten.
-    WakeAfter(Duration),
-    /// Remember and say this verdict.
-    Settle(Settled),
-    /// Write an event.
-    Tell(Tidings),
-}
-
-/// What thresholds have settled on about an instance.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settled {
-    /// CRI id of the instance.
-    pub container_id: String,
-    /// What.
-    pub finding: Finding,
-    /// What the last probe said.
-    pub message: String,
-}
-
-/// What is the same for all workers of this process: when it began, so that the containers that
-/// were there before are not all probed at once.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Beginning {
-    /// When this process began.
-    pub at: Now,
-    /// Which part of its first period this worker lets pass, 0 to 1.
-    pub fraction: f64,
-}
 
 /// Outcomes in a row of the same kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -140,6 +51,9 @@ pub struct Worker {
     on_hold: bool,
     probing: bool,
     due: BootTime,
+    infancy: Option<Infancy>,
+    /// The probe in flight counts only when it succeeds.
+    looking: bool,
 }
 
 impl Worker {
@@ -155,6 +69,8 @@ impl Worker {
             on_hold: false,
             probing: false,
             due: BootTime::default(),
+            infancy: None,
+            looking: false,
         };
         if let Some(said) = said {
             worker.view.container_id = Some(said.container_id.clone());
@@ -169,7 +85,7 @@ impl Worker {
         let mut effects = match fact {
             Fact::Seen(view) => self.see(now, view),
             Fact::Woken => vec![],
-            Fact::Probed { container_id, outcome } => self.probed(&container_id, outcome),
+            Fact::Probed { container_id, outcome } => self.probed(now, &container_id, outcome),
         };
         effects.extend(self.go_on(now));
         effects
@@ -185,13 +101,13 @@ impl Worker {
             return vec![];
         }
         let is_new = view.container_id != self.view.container_id;
-        let is_first = self.view == View { container_id: view.container_id.clone(), ..View::default() };
+        let came_up = view.running && (is_new || !self.view.running);
         self.view = view;
         if is_new {
             (self.run, self.on_hold, self.said) = (Run::default(), false, None);
         }
-        if is_new || is_first {
-            self.due = self.first_due(now);
+        if came_up {
+            self.come_up(now);
         } else if self.hurries() {
             self.due = now.boot;
         }
@@ -221,18 +137,31 @@ impl Worker {
         self.view.terminating && self.kind != ProbeKind::Readiness
     }
 
-    /// Containers that are older than this process wait for a part of the period.
-    fn first_due(&self, now: Now) -> BootTime {
-        let is_older = self.view.started_at < self.beginning.at.unix;
-        let has_just_begun = now.boot.since(self.beginning.at.boot) < self.timing.period;
-        let wait = self.timing.period.mul_f64(self.beginning.fraction.clamp(0.0, 1.0));
-        if is_older && has_just_begun { now.boot.after(wait) } else { now.boot }
+    /// Containers that are older than this process wait for a part of the period, so that they are
+    /// not all probed at once.
+    fn come_up(&mut self, now: Now) {
+        self.infancy = None;
+        self.due = now.boot;
+        if self.view.started_at < self.beginning.at.unix {
+            let has_just_begun = now.boot.since(self.beginning.at.boot) < self.timing.period;
+            let wait = self.timing.period.mul_f64(self.beginning.fraction.clamp(0.0, 1.0));
+            self.due = if has_just_begun { now.boot.after(wait) } else { now.boot };
+        } else if self.timing.initial_delay.is_zero() && self.kind == ProbeKind::Liveness {
+            self.due = now.boot.after(self.timing.period);
+        } else if self.timing.initial_delay.is_zero() {
+            self.infancy = Some(Infancy::from(now.boot));
+        }
     }
 
-    fn probed(&mut self, container_id: &str, outcome: Outcome) -> Vec<Effect> {
+    fn probed(&mut self, now: Now, container_id: &str, outcome: Outcome) -> Vec<Effect> {
         self.probing = false;
         let is_current = self.view.container_id.as_deref() == Some(container_id);
         if !is_current || !self.view.running || self.is_over() {
+            return vec![];
+        }
+        let infancy = self.infancy.filter(|_| self.looking);
+        if let (Some(infancy), false) = (infancy, outcome.is_success()) {
+            self.due = infancy.next(now.boot);
             return vec![];
         }
         let told = tidings::of(self.kind, &outcome).map(Effect::Tell);
@@ -288,6 +217,7 @@ impl Worker {
             return Some(Effect::WakeAfter(wait));
         }
         self.probing = true;
+        self.looking = self.infancy.is_some_and(|infancy| infancy.is_young(now.boot));
         self.due = now.boot.after(self.timing.period);
         Some(Effect::Probe { container_id })
     }

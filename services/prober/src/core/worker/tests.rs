@@ -1,6 +1,7 @@
 //! The rules of probing as tables.
 
 use super::*;
+use crate::core::tidings::Tidings;
 
 const SECOND: u64 = 1_000_000_000;
 /// When the process of the tests began, on the wall clock.
@@ -39,6 +40,12 @@ fn running(id: &str) -> View {
     }
 }
 
+/// A container that came up before the process, and is seen when a period has passed since: probes
+/// of it count from the first.
+fn grown(id: &str) -> View {
+    View { started_at: BEGAN - 1, ..running(id) }
+}
+
 fn probed(id: &str, outcome: Outcome) -> Fact {
     Fact::Probed { container_id: id.into(), outcome }
 }
@@ -59,15 +66,14 @@ fn wake(seconds: u64) -> Effect {
     Effect::WakeAfter(Duration::from_secs(seconds))
 }
 
-/// What was settled, in order, when a fresh container's probes go like this.
+/// What was settled, in order, when a container's probes go like this.
 fn findings(kind: ProbeKind, timing: Timing, outcomes: &[Outcome]) -> Vec<Finding> {
     let mut worker = worker(kind, timing);
-    let mut view = running("c1");
-    view.started = kind != ProbeKind::Startup;
-    worker.step(at(1), Fact::Seen(view));
+    let view = View { started: kind != ProbeKind::Startup, ..grown("c1") };
+    worker.step(at(100), Fact::Seen(view));
     let mut found = vec![];
     for (turn, outcome) in outcomes.iter().enumerate() {
-        let now = at(1 + 10 * turn as u64);
+        let now = at(100 + 10 * turn as u64);
         worker.step(now, Fact::Woken);
         let effects = worker.step(now, probed("c1", outcome.clone()));
         found.extend(effects.into_iter().filter_map(|effect| match effect {
@@ -118,22 +124,19 @@ fn success_needs_as_many_as_its_threshold() {
 #[test]
 fn after_failing_for_good_liveness_and_startup_hold_until_a_new_container() {
     let once = Timing { failure_threshold: 1, ..timing() };
-    for (kind, holds) in
-        [(ProbeKind::Liveness, true), (ProbeKind::Startup, true), (ProbeKind::Readiness, false)]
-    {
+    let cases = [
+        (ProbeKind::Liveness, true, wake(10)),
+        (ProbeKind::Startup, true, probe("c2")),
+        (ProbeKind::Readiness, false, probe("c2")),
+    ];
+    for (kind, holds, then) in cases {
         let mut worker = worker(kind, once);
-        let view = View { started: kind != ProbeKind::Startup, ..running("c1") };
-        worker.step(at(1), Fact::Seen(view.clone()));
-        let effects = worker.step(at(1), probed("c1", failure()));
-        let goes_on = effects.contains(&wake(10));
-        assert_eq!(goes_on, !holds, "{kind}");
-
-        let view = View { container_id: Some("c2".into()), ..view };
-        assert_eq!(
-            worker.step(at(30), Fact::Seen(view)),
-            [probe("c2")],
-            "{kind}: a new one is probed at once"
-        );
+        let started = kind != ProbeKind::Startup;
+        worker.step(at(100), Fact::Seen(View { started, ..grown("c1") }));
+        let effects = worker.step(at(100), probed("c1", failure()));
+        assert_eq!(effects.contains(&wake(10)), !holds, "{kind}");
+        let next = View { started, ..running("c2") };
+        assert_eq!(worker.step(at(130), Fact::Seen(next)), [then], "{kind}: there is a new one");
     }
 }
 
@@ -148,14 +151,15 @@ fn a_worker_rests_while_it_has_no_business() {
         ("readiness waits for started", ProbeKind::Readiness, not_started.clone(), vec![]),
         ("startup does not", ProbeKind::Startup, not_started, vec![probe("c1")]),
         ("startup is over once started", ProbeKind::Startup, running("c1"), vec![]),
-        ("liveness goes once started", ProbeKind::Liveness, running("c1"), vec![probe("c1")]),
+        ("liveness goes once started", ProbeKind::Liveness, grown("c1"), vec![probe("c1")]),
+        ("and leaves what has just come up a period", ProbeKind::Liveness, running("c1"), vec![wake(10)]),
         ("what was only created is not judged", ProbeKind::Readiness, created, vec![]),
         ("no instance, nothing to probe", ProbeKind::Readiness, View::default(), vec![]),
         ("liveness ends in a stopping pod", ProbeKind::Liveness, stopping.clone(), stopping_success),
         ("readiness goes on in one", ProbeKind::Readiness, stopping, vec![probe("c1")]),
     ];
     for (name, kind, view, want) in cases {
-        assert_eq!(worker(kind, timing()).step(at(1), Fact::Seen(view)), want, "{name}");
+        assert_eq!(worker(kind, timing()).step(at(100), Fact::Seen(view)), want, "{name}");
     }
 }
 
@@ -170,17 +174,13 @@ fn a_container_that_ended_is_not_ready_any_more() {
 
 #[test]
 fn a_container_that_is_down_is_not_said_to_be_dead() {
-    for kind in [ProbeKind::Liveness, ProbeKind::Startup] {
+    for (kind, then) in [(ProbeKind::Liveness, wake(10)), (ProbeKind::Startup, probe("c1"))] {
         let started = kind == ProbeKind::Liveness;
         let hook_runs = View { running: false, started, ..running("c1") };
         let mut worker = worker(kind, timing());
         assert_eq!(worker.step(at(1), Fact::Seen(hook_runs.clone())), [], "{kind}");
         let up = View { running: true, ..hook_runs };
-        assert_eq!(
-            worker.step(at(3), Fact::Seen(up)),
-            [probe("c1")],
-            "{kind}: probed once its hook has ended"
-        );
+        assert_eq!(worker.step(at(3), Fact::Seen(up)), [then], "{kind}: its hook has ended");
     }
 }
 
@@ -206,7 +206,7 @@ fn containers_older_than_the_process_are_spread_over_a_period() {
     let cases = [
         ("an old container, right after the start", old.clone(), 1, vec![wake(5)]),
         ("an old container, seen when a period has passed", old, 11, vec![probe("c1")]),
-        ("a container started since", running("c1"), 1, vec![probe("c1")]),
+        ("a container started since, right after the start", running("c1"), 1, vec![wake(10)]),
     ];
     for (name, view, now, want) in cases {
         let mut worker = worker(ProbeKind::Liveness, timing());
@@ -217,12 +217,12 @@ fn containers_older_than_the_process_are_spread_over_a_period() {
 #[test]
 fn periods_count_from_probe_to_probe() {
     let mut worker = worker(ProbeKind::Liveness, timing());
-    assert_eq!(worker.step(at(1), Fact::Seen(running("c1"))), [probe("c1")]);
-    assert_eq!(worker.step(at(4), Fact::Woken), [], "one at a time");
-    let effects = worker.step(at(4), probed("c1", Outcome::Success));
+    assert_eq!(worker.step(at(101), Fact::Seen(grown("c1"))), [probe("c1")]);
+    assert_eq!(worker.step(at(104), Fact::Woken), [], "one at a time");
+    let effects = worker.step(at(104), probed("c1", Outcome::Success));
     assert_eq!(effects.last(), Some(&wake(7)), "the next is due a period after the last began");
-    assert_eq!(worker.step(at(11), Fact::Woken), [probe("c1")]);
-    let effects = worker.step(at(40), probed("c1", Outcome::Success));
+    assert_eq!(worker.step(at(111), Fact::Woken), [probe("c1")]);
+    let effects = worker.step(at(140), probed("c1", Outcome::Success));
     assert_eq!(effects, [probe("c1")], "after a probe longer than the period the next goes at once");
 }
 
@@ -239,14 +239,14 @@ fn an_unready_container_is_asked_at_once_when_something_changes() {
 #[test]
 fn late_outcomes_change_nothing() {
     let mut worker = worker(ProbeKind::Liveness, Timing { failure_threshold: 1, ..timing() });
-    worker.step(at(1), Fact::Seen(running("c1")));
-    worker.step(at(2), Fact::Seen(running("c2")));
-    let effects = worker.step(at(3), probed("c1", failure()));
+    worker.step(at(100), Fact::Seen(grown("c1")));
+    worker.step(at(101), Fact::Seen(grown("c2")));
+    let effects = worker.step(at(102), probed("c1", failure()));
     assert_eq!(effects, [probe("c2")], "the old one's failure does not judge the new one");
 
-    let ended = View { running: false, ..running("c2") };
-    worker.step(at(4), Fact::Seen(ended));
-    assert_eq!(worker.step(at(5), probed("c2", failure())), [], "it has ended meanwhile");
+    let ended = View { running: false, ..grown("c2") };
+    worker.step(at(103), Fact::Seen(ended));
+    assert_eq!(worker.step(at(104), probed("c2", failure())), [], "it has ended meanwhile");
 }
 
 #[test]
@@ -264,14 +264,53 @@ fn a_later_life_goes_on_from_what_was_said() {
     }
     let mut worker = Worker::new(ProbeKind::Liveness, timing(), beginning(), said(Finding::Failure));
     let next = running("c2");
-    assert_eq!(worker.step(at(1), Fact::Seen(next)), [probe("c2")], "a new container lifts the hold");
+    assert_eq!(worker.step(at(1), Fact::Seen(next)), [wake(10)], "a new container lifts the hold");
 }
 
 #[test]
 fn failures_are_told_even_below_the_threshold() {
     let mut worker = worker(ProbeKind::Liveness, timing());
-    worker.step(at(1), Fact::Seen(running("c1")));
-    let effects = worker.step(at(1), probed("c1", failure()));
+    worker.step(at(100), Fact::Seen(grown("c1")));
+    let effects = worker.step(at(100), probed("c1", failure()));
     let told = Tidings { reason: "Unhealthy", message: "Liveness probe failed: bad".into() };
     assert_eq!(effects, [Effect::Tell(told), wake(10)]);
+}
+
+#[test]
+fn what_has_just_come_up_is_looked_at_before_probes_count() {
+    let after = |millis: u64| {
+        let nanos = millis * 1_000_000;
+        Now { boot: BootTime(SECOND + nanos), unix: BEGAN + (SECOND + nanos) as i64 }
+    };
+    let wait = |millis: u64| Effect::WakeAfter(Duration::from_millis(millis));
+    let once = Timing { failure_threshold: 1, ..timing() };
+    for kind in [ProbeKind::Readiness, ProbeKind::Startup] {
+        let mut worker = worker(kind, once);
+        let view = View { started: kind == ProbeKind::Readiness, ..running("c1") };
+        assert_eq!(worker.step(after(0), Fact::Seen(view)), [probe("c1")], "{kind}: at once");
+        let quiet = worker.step(after(10), probed("c1", failure()));
+        assert_eq!(quiet, [wait(90)], "{kind}: a look that fails is no failure");
+        worker.step(after(100), Fact::Woken);
+        let quiet = worker.step(after(150), probed("c1", Outcome::Errored("not up".into())));
+        assert_eq!(quiet, [wait(150)], "{kind}: nor is one that goes wrong told");
+        worker.step(after(300), Fact::Woken);
+        assert_eq!(worker.step(after(301), probed("c1", failure())), [wait(699)], "{kind}");
+        assert_eq!(worker.step(after(1000), Fact::Woken), [probe("c1")], "{kind}");
+        let effects = worker.step(after(1001), probed("c1", failure()));
+        assert!(
+            effects.contains(&Effect::Settle(Settled {
+                message: "bad".into(),
+                ..settled("c1", Finding::Failure)
+            })),
+            "{kind}: this one counts: {effects:?}"
+        );
+    }
+}
+
+#[test]
+fn a_look_that_succeeds_counts() {
+    let mut worker = worker(ProbeKind::Readiness, timing());
+    worker.step(at(1), Fact::Seen(running("c1")));
+    let effects = worker.step(at(1), probed("c1", Outcome::Success));
+    assert_eq!(effects, [Effect::Settle(settled("c1", Finding::Success)), wake(10)]);
 }
