@@ -85,12 +85,12 @@ pub(crate) struct Lock {
 }
 
 /// Makes sure that nobody else is the kubelet here, and keeps it so. Blocks while an earlier life ends.
+/// The folders must be there; [`no_other_kubelet`] was asked before they were made.
 ///
 /// # Errors
 /// With whom it would not be alone.
 pub(crate) fn stay_alone(config: &NodeConfig) -> Result<Lock, NotAlone> {
     let lock = own_lock(&config.dir())?;
-    other_kubelet(&config.root_dir)?;
     wait_for_earlier_life(&config.dir())?;
     free_ports(config)?;
     Ok(lock)
@@ -180,8 +180,11 @@ fn is_held(path: &Path) -> bool {
     file.is_ok_and(|file| flock(&file, FlockOperation::NonBlockingLockShared) == Err(Errno::WOULDBLOCK))
 }
 
-/// Looks for a kubelet of the same folder among the machine's processes.
-fn other_kubelet(root_dir: &Path) -> Result<(), NotAlone> {
+/// Looks for a kubelet of the same folder among the machine's processes; changes nothing.
+///
+/// # Errors
+/// When there is one.
+pub(crate) fn no_other_kubelet(root_dir: &Path) -> Result<(), NotAlone> {
     let own = std::process::id();
     for pid in host::processes().into_iter().filter(|pid| *pid != own) {
         if root_of_kubelet(&host::command_line(pid)).is_some_and(|root| is_same_folder(pid, &root, root_dir))

@@ -104,37 +104,38 @@ fn node(arguments: Arguments, base: Base) -> anyhow::Result<ExitCode> {
     }
     let bus_program = host::program("nats-server")
         .context("nats-server is not installed; on Debian: apt-get install nats-server")?;
-    let log = Log { format: config.kubelet.logging.format, verbosity: config.kubelet.logging.verbosity };
+    let log = begin_log(&config, &idle);
+    let _operators = lock_file.as_deref().map(guard::operators_lock).transpose()?;
+    guard::no_other_kubelet(&config.root_dir)?;
+    prepare::folders(&config)?;
+    let _own = guard::stay_alone(&config)?;
+    limits::set(&config.kubelet);
+    let bus_configuration = prepare::node(&mut config, bus_server::free_port)?;
+    let program = std::env::current_exe().context("this program's own file is not known")?;
+    let root_dir = config.root_dir.clone();
+    let launcher =
+        Launcher { program, root_dir, bus_program, bus_configuration, log, lifelines: BTreeMap::new() };
+    supervise(config, launcher, lock_file.filter(|_| contention).as_deref())
+}
+
+/// Begins the one log, with what an operator should know at the start.
+fn begin_log(config: &NodeConfig, idle: &[(&'static str, &'static str)]) -> Log {
+    let kubelet = &config.kubelet;
+    let log = Log { format: kubelet.logging.format, verbosity: kubelet.logging.verbosity };
     log.begin();
     info!(version = chassis::config::KUBELET_VERSION, node = %config.node_name, "starting");
     for (flag, why) in idle {
         warn!(flag = format!("--{flag}"), why, "the flag has no effect here");
     }
-    let _operators = lock_file.as_deref().map(guard::operators_lock).transpose()?;
-    prepare::folders(&config)?;
-    let _own = guard::stay_alone(&config)?;
-    limits::set(&config.kubelet);
-    let bus_configuration = prepare::node(&mut config, bus_server::free_port)?;
-    let launcher = Launcher {
-        program: std::env::current_exe().context("this program's own file is not known")?,
-        root_dir: config.root_dir.clone(),
-        bus_program,
-        bus_configuration,
-        log,
-        lifelines: BTreeMap::new(),
-    };
-    supervise(config, launcher, lock_file.filter(|_| contention).as_deref())
+    if config.is_standalone() && kubelet.static_pod_path.is_none() && kubelet.static_pod_url.is_empty() {
+        warn!("no pod can come: there is neither --kubeconfig, nor staticPodPath, nor staticPodURL");
+    }
+    log
 }
 
 /// Runs the node until it is told to leave.
 fn supervise(config: NodeConfig, launcher: Launcher, contended: Option<&Path>) -> anyhow::Result<ExitCode> {
     let dir = config.dir();
-    if config.is_standalone()
-        && config.kubelet.static_pod_path.is_none()
-        && config.kubelet.static_pod_url.is_empty()
-    {
-        warn!("no pod can come: there is neither --kubeconfig, nor staticPodPath, nor staticPodURL");
-    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let ended = runtime.block_on(async {
         let stop = Stop::new();
