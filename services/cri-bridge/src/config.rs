@@ -121,7 +121,6 @@ impl Settings {
         hierarchy: Hierarchy,
         layout: Layout,
         object: Option<&core::Node>,
-        rro_handlers: BTreeSet<String>,
     ) -> Node {
         let status = object.and_then(|node| node.status.as_ref());
         let ips: Vec<IpAddr> = status.into_iter().flat_map(internal_ips).collect();
@@ -140,7 +139,7 @@ impl Settings {
             },
             pod_logs: self.kubelet.pod_logs_dir.clone(),
             selinux: machine::has_selinux(),
-            rro_handlers,
+            rro_handlers: BTreeSet::new(),
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! The map: [`core`] makes CRI requests of pods' specs and judges commands; [`actors`] own what is
 //! known, one per pod; [`deeds`] are what they do to the runtime; [`adapters`] are the world outside,
-//! gathered in [`ports`]; [`loops`] are what goes on all the time; [`start`] is how it begins.
+//! gathered in [`ports`]; [`loops`] are what goes on all the time; `start` is how it begins.
 
 pub mod actors;
 pub mod adapters;

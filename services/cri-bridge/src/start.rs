@@ -23,13 +23,7 @@ use messages::{
     status_reporter::{About, RecordEvent, Severity},
 };
 use proto::runtime::v1 as cri;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs,
-    rc::Rc,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, fs, rc::Rc, sync::Arc, time::Duration};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
@@ -69,8 +63,7 @@ pub(crate) async fn begin(service: &Service, tasks: &mut JoinSet<()>) -> Result<
     set_up(service, &cgroups, &settings, &hardware)?;
     let hierarchy = cgroups.hierarchy();
     let layout = cgroups.layout().clone();
-    let (node, known) =
-        watch::channel(Arc::new(settings.node(&hardware, hierarchy, layout, None, BTreeSet::new())));
+    let (node, known) = watch::channel(Arc::new(settings.node(&hardware, hierarchy, layout, None)));
     let (sayings, said) = mpsc::unbounded_channel();
     tasks.spawn_local(loops::saying::say(service.bus.clone(), said));
     let world = World {

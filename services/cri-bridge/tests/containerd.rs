@@ -2,6 +2,7 @@
 //!
 //! Offer a CRI socket in `BULKHEAD_CONTAINERD`; it must hold `docker.io/library/busybox:1.36`. Run as root.
 
+#[cfg(test)]
 mod stage;
 
 use messages::{

@@ -26,7 +26,7 @@ impl Gate {
     }
 
     fn let_through(&mut self, gate: &Addr<Self>) {
-        while let Some(waiting) = self.turnstile.next() {
+        while let Some(waiting) = self.turnstile.admit() {
             // Whoever has given up drops the pass, which comes back at once.
             let _ = waiting.send(Pass { gate: gate.clone() });
         }

@@ -70,17 +70,23 @@ fn traced<T>(message: T) -> Request<T> {
 }
 
 /// Waits for a call's answer, for ever without patience. A call that is given up is cancelled.
-async fn answered<T>(
+fn answered<T>(
     call: &'static str,
     patience: Option<Duration>,
     answer: impl Future<Output = Result<Response<T>, Status>>,
-) -> Result<T, RuntimeError> {
-    let answer = match patience {
-        None => answer.await,
-        Some(patience) => match timeout(patience, answer).await {
-            Ok(answer) => answer,
-            Err(_) => return Err(RuntimeError::TimedOut { call, patience }),
-        },
-    };
-    answer.map(Response::into_inner).map_err(|status| RuntimeError::Said { call, status: Box::new(status) })
+) -> impl Future<Output = Result<T, RuntimeError>> {
+    // Requests are large, and whoever waits for an answer would hold a copy at every level.
+    let answer = Box::pin(answer);
+    async move {
+        let answer = match patience {
+            None => answer.await,
+            Some(patience) => match timeout(patience, answer).await {
+                Ok(answer) => answer,
+                Err(_) => return Err(RuntimeError::TimedOut { call, patience }),
+            },
+        };
+        answer
+            .map(Response::into_inner)
+            .map_err(|status| RuntimeError::Said { call, status: Box::new(status) })
+    }
 }

@@ -3,11 +3,7 @@
 use messages::cri_bridge::{Filesystem, Image};
 use proto::runtime::v1 as cri;
 use rustix::fs::statvfs;
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, fs, path::Path};
 
 /// Names of an image that a node's status shows at most.
 const NAMES_PER_IMAGE: usize = 5;
@@ -148,7 +144,7 @@ fn hugepages(folder: &Path) -> BTreeMap<u64, u64> {
     entries.filter_map(|entry| pages(&entry.path())).collect()
 }
 
-fn pages(folder: &PathBuf) -> Option<(u64, u64)> {
+fn pages(folder: &Path) -> Option<(u64, u64)> {
     let name = folder.file_name()?.to_str()?;
     let size = name.strip_prefix("hugepages-")?.strip_suffix("kB")?.parse::<u64>().ok()? * 1024;
     let count = fs::read_to_string(folder.join("nr_hugepages")).ok()?.trim().parse::<u64>().ok()?;

@@ -47,7 +47,8 @@ mod tests {
     #[test]
     fn a_pod_shows_one_address_per_family_the_nodes_first() {
         let (v4, v6) = ("192.168.0.4", "fd00::4");
-        let cases: [(&str, &[&str], bool, &[&str], &[&str]); 6] = [
+        type Case<'c> = (&'c str, &'c [&'c str], bool, &'c [&'c str], &'c [&'c str]);
+        let cases: [Case<'_>; 6] = [
             ("one", &["10.1.0.5"], false, &[v4], &["10.1.0.5"]),
             ("two", &["10.1.0.5", "fd01::5"], false, &[v4], &["10.1.0.5", "fd01::5"]),
             ("turned round", &["10.1.0.5", "fd01::5"], false, &[v6], &["fd01::5", "10.1.0.5"]),

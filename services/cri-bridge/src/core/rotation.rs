@@ -65,7 +65,8 @@ mod tests {
 
     #[test]
     fn a_rotation_makes_room_and_compresses_what_is_old() {
-        let cases: [(&str, &[&str], usize, &[&str], &[&str]); 6] = [
+        type Case<'c> = (&'c str, &'c [&'c str], usize, &'c [&'c str], &'c [&'c str]);
+        let cases: [Case<'_>; 6] = [
             ("the first: nothing to do", &[], 5, &[], &[]),
             ("the second: compress the first", &["0.log.1"], 5, &[], &["0.log.1"]),
             (

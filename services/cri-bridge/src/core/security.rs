@@ -18,7 +18,7 @@ pub struct Defaults {
     pub seccomp_is_runtime_default: bool,
     /// `<root-dir>/seccomp`, where Localhost profiles are.
     pub seccomp_root: PathBuf,
-    /// Paths of this machine that are hidden besides [`MASKED`]: the thermal throttle counters of
+    /// Paths of this machine that are hidden besides `MASKED`: the thermal throttle counters of
     /// each CPU, by which containers could watch each other.
     pub masked: Vec<String>,
 }

@@ -50,7 +50,7 @@ impl<W> Turnstile<W> {
     }
 
     /// Lets the next one through, if there is room.
-    pub fn next(&mut self) -> Option<W> {
+    pub fn admit(&mut self) -> Option<W> {
         if self.free == 0 {
             return None;
         }
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     fn all(turnstile: &mut Turnstile<&'static str>) -> Vec<&'static str> {
-        std::iter::from_fn(|| turnstile.next()).collect()
+        std::iter::from_fn(|| turnstile.admit()).collect()
     }
 
     #[test]
@@ -77,7 +77,7 @@ mod tests {
         turnstile.join(first, "first's container");
         turnstile.join(first, "first's other container");
         let mut order = Vec::new();
-        while let Some(next) = turnstile.next() {
+        while let Some(next) = turnstile.admit() {
             order.push(next);
             turnstile.done();
         }

@@ -89,8 +89,9 @@ pub async fn node(
         let Heard::Value { state, .. } = hearing.next().await else { continue };
         known.send_if_modified(|node| {
             let Facts { settings, hardware, hierarchy } = &facts;
-            let (layout, handlers) = (node.layout.clone(), node.rro_handlers.clone());
-            let now = settings.node(hardware, *hierarchy, layout, Some(&state.object), handlers);
+            let (layout, rro_handlers) = (node.layout.clone(), node.rro_handlers.clone());
+            let now = settings.node(hardware, *hierarchy, layout, Some(&state.object));
+            let now = Node { rro_handlers, ..now };
             let changed = **node != now;
             *node = Arc::new(now);
             changed

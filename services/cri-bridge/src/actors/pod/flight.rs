@@ -250,7 +250,7 @@ mod tests {
         let stop = Ask::StopPod { grace_seconds: 0 };
         assert_eq!(launched(&mut flights), [start()]);
         flights.end(&Deed { ask: start(), image: None });
-        assert_eq!(launched(&mut flights), [stop.clone()]);
+        assert_eq!(launched(&mut flights), std::slice::from_ref(&stop));
         flights.end(&Deed { ask: stop, image: None });
         assert!(flights.launch(true).is_empty());
         assert_eq!(launched(&mut flights), [Ask::Forget { remove_containers: true }]);
