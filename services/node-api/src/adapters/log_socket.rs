@@ -1,159 +1,112 @@
 //! Log files from cri-bridge, at its socket `logs.sock` (`services/cri-bridge/README.md`): this process may not
 //! read the folder of the logs, so it is given open descriptors, and is told when they grow or are replaced.
+//!
+//! cri-bridge may be restarted while somebody follows a log: the log is then asked for again, and goes on in
+//! whatever files came after the one that was being read.
+
+mod conversation;
 
 use crate::{
     core::directory::LogTarget,
     ports::{Change, Changes, Logs, NoLog, OpenLog},
 };
+use conversation::{Conversation, Opened};
 use futures::{FutureExt, future::BoxFuture};
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
-use serde::Deserialize;
-use serde_json::json;
-use std::{
-    collections::VecDeque,
-    fs::File,
-    io::{self, IoSliceMut},
-    mem::MaybeUninit,
-    path::PathBuf,
-    time::Duration,
-};
-use tokio::{
-    io::{AsyncWriteExt, Interest},
-    net::UnixStream,
-    time::timeout,
-};
+use std::{collections::VecDeque, fs::File, io, os::unix::fs::MetadataExt, path::PathBuf, time::Duration};
+use tokio::time::{sleep, timeout};
+use tracing::debug;
 
 /// How long cri-bridge may take to open a log.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The longest line it may say.
-const LONGEST: usize = 64 << 10;
-/// The most descriptors that the kernel lets anybody send at once.
-const MOST: usize = 253;
+/// How long it may be away while a log is followed.
+const ABSENCE: Duration = Duration::from_secs(30);
+/// The pause between tries.
+const PAUSE: Duration = Duration::from_millis(250);
 
 /// The socket.
 #[derive(Debug, Clone)]
 pub(crate) struct LogSocket(pub(crate) PathBuf);
 
-#[derive(Deserialize)]
-struct Named {
-    gzip: bool,
-}
-
-/// What cri-bridge says, one per line. As many descriptors come with a line as it names files.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Said {
-    Error {
-        error: String,
-    },
-    Notice {
-        notice: String,
-        #[serde(default)]
-        files: Vec<Named>,
-    },
-    Opened {
-        files: Vec<Named>,
-        running: bool,
-    },
-}
-
 impl Logs for LogSocket {
     fn open(&self, target: LogTarget) -> BoxFuture<'static, Result<OpenLog, NoLog>> {
         let path = self.0.clone();
         async move {
-            match timeout(PATIENCE, open(path, target)).await {
-                Ok(opened) => opened,
-                Err(_) => Err(NoLog::Away(io::ErrorKind::TimedOut.into())),
-            }
+            let Opened { files, is_growing, conversation } = open(&path, &target).await?;
+            let live = files.last().and_then(id);
+            let watch = Watch { path, target, conversation, live, waiting: VecDeque::new() };
+            Ok(OpenLog { files, is_growing, changes: Box::new(watch) })
         }
         .boxed()
     }
 }
 
-async fn open(path: PathBuf, target: LogTarget) -> Result<OpenLog, NoLog> {
-    let mut stream = UnixStream::connect(path).await.map_err(NoLog::Away)?;
-    let request = json!({"pod": target.pod, "container": target.container, "instance": target.instance});
-    stream.write_all(format!("{request}\n").as_bytes()).await.map_err(NoLog::Away)?;
-    let mut conversation = Conversation { stream, begun: Vec::new(), files: VecDeque::new() };
-    match conversation.line().await.map_err(NoLog::Away)? {
-        Some(Said::Opened { files, running }) => {
-            let opened = conversation.take(&files).ok_or(NoLog::Unreadable)?;
-            let plain = opened.into_iter().zip(files).filter(|(_, named)| !named.gzip).map(|(file, _)| file);
-            Ok(OpenLog { files: plain.collect(), is_growing: running, changes: Box::new(conversation) })
-        }
-        Some(Said::Error { error }) => Err(NoLog::Refused(error)),
-        Some(Said::Notice { .. }) | None => Err(NoLog::Unreadable),
-    }
+async fn open(path: &std::path::Path, target: &LogTarget) -> Result<Opened, NoLog> {
+    let away = |_| NoLog::Away(io::ErrorKind::TimedOut.into());
+    timeout(PATIENCE, conversation::open(path, target)).await.map_err(away)?
 }
 
-/// A connection, what was read of its next line, and descriptors that were not handed on yet.
+/// Which file a descriptor is of: device and inode. Inodes are not used again while somebody reads them.
+type FileId = (u64, u64);
+
+fn id(file: &File) -> Option<FileId> {
+    file.metadata().ok().map(|meta| (meta.dev(), meta.ino()))
+}
+
+/// What happens to a log, over as many connections as it takes.
 #[derive(Debug)]
-struct Conversation {
-    stream: UnixStream,
-    begun: Vec<u8>,
-    files: VecDeque<File>,
+struct Watch {
+    path: PathBuf,
+    target: LogTarget,
+    conversation: Conversation,
+    /// The file that is being read.
+    live: Option<FileId>,
+    /// What happened while nobody told.
+    waiting: VecDeque<Change>,
 }
 
-impl Changes for Conversation {
+impl Changes for Watch {
     fn next(&mut self) -> BoxFuture<'_, Change> {
         async move {
-            loop {
-                // Cancel-safe: whatever was read is kept.
-                let Ok(Some(Said::Notice { notice, files })) = self.line().await else { return Change::Lost };
-                let Some(mut files) = self.take(&files) else { return Change::Lost };
-                match (notice.as_str(), files.pop()) {
-                    ("grown", _) => return Change::Grown,
-                    ("ended", _) => return Change::Ended,
-                    ("rotated", Some(file)) => return Change::Rotated(file),
-                    // What is not known yet means nothing to us.
-                    _ => {}
+            // Cancel-safe: what was learned is kept before the next await.
+            if self.waiting.is_empty() {
+                match self.conversation.notice().await {
+                    Some(change) => self.waiting.push_back(change),
+                    None => self.resume().await,
                 }
             }
+            let change = self.waiting.pop_front().unwrap_or(Change::Lost);
+            if let Change::Rotated(file) = &change {
+                self.live = id(file);
+            }
+            change
         }
         .boxed()
     }
 }
 
-impl Conversation {
-    /// The descriptors of the files that a line names. Several lines may have been read at once, so that those of
-    /// later ones may be there too.
-    fn take(&mut self, named: &[Named]) -> Option<Vec<File>> {
-        (named.len() <= self.files.len()).then(|| self.files.drain(..named.len()).collect())
-    }
-
-    /// The next line; `None` for one that cannot be read, and at the end.
-    async fn line(&mut self) -> io::Result<Option<Said>> {
-        loop {
-            if let Some(end) = self.begun.iter().position(|byte| *byte == b'\n') {
-                let line: Vec<u8> = self.begun.drain(..=end).collect();
-                return Ok(serde_json::from_slice(&line).ok());
+impl Watch {
+    /// Asks for the log again until there is an answer, or for as long as that makes sense.
+    async fn resume(&mut self) {
+        let again = async {
+            loop {
+                match open(&self.path, &self.target).await {
+                    Ok(opened) => return opened,
+                    Err(failure) => debug!(%failure, "a followed log has to wait"),
+                }
+                sleep(PAUSE).await;
             }
-            if self.begun.len() > LONGEST || !self.read().await? {
-                return Ok(None);
-            }
+        };
+        if let Ok(opened) = timeout(ABSENCE, again).await {
+            self.go_on(opened);
         }
     }
 
-    /// Reads some bytes, and the descriptors that come with them; false at the end.
-    async fn read(&mut self) -> io::Result<bool> {
-        let stream = &self.stream;
-        let (bytes, files) = stream.async_io(Interest::READABLE, || receive(stream)).await?;
-        self.begun.extend_from_slice(&bytes);
-        self.files.extend(files);
-        Ok(!bytes.is_empty())
+    /// Notes what happened meanwhile: the files that came after the one that is being read, and its end.
+    fn go_on(&mut self, Opened { mut files, is_growing, conversation }: Opened) {
+        let known = files.iter().position(|file| id(file).is_some() && id(file) == self.live);
+        let newer = files.split_off(known.map_or(files.len().saturating_sub(1), |known| known + 1));
+        self.waiting.extend(newer.into_iter().map(Change::Rotated));
+        self.waiting.push_back(if is_growing { Change::Grown } else { Change::Ended });
+        self.conversation = conversation;
     }
-}
-
-fn receive(stream: &UnixStream) -> io::Result<(Vec<u8>, Vec<File>)> {
-    let mut bytes = vec![0; 4096];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
-    let received =
-        recvmsg(stream, &mut [IoSliceMut::new(&mut bytes)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
-    bytes.truncate(received.bytes);
-    let rights = control.drain().filter_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(descriptors) => Some(descriptors),
-        _ => None,
-    });
-    Ok((bytes, rights.flatten().map(File::from).collect()))
 }

@@ -187,6 +187,23 @@ async fn a_followed_log_comes_as_it_is_written_and_goes_over_into_the_next_file(
 }
 
 #[actix::test]
+async fn a_followed_log_outlives_cri_bridge() {
+    let Some(world) = World::start(|_| {}).await else { return };
+    world.pod("u-1", "web", &["app"]).await;
+    world.log(&["one"]);
+    let jane = world.caller().certificate("jane", "admins");
+    jane.get_until("/pods", |reply| reply.json()["items"][0]["status"]["phase"] == "Running").await;
+    let mut following = jane.follow("/containerLogs/default/web/app?follow=true").await;
+    following.expect("one\n").await;
+    world.cri_bridge_is_restarted();
+    world.log_change(LogChange::Grown("two")).await;
+    following.expect("two\n").await;
+    world.cri_bridge_is_restarted();
+    world.log_change(LogChange::Rotated("three")).await;
+    following.expect("three\n").await;
+}
+
+#[actix::test]
 async fn exec_is_handed_through_to_the_runtime_byte_for_byte() {
     let Some(world) = World::start(|_| {}).await else { return };
     world.pod("u-1", "web", &["app"]).await;

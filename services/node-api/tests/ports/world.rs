@@ -301,6 +301,11 @@ impl World {
         }
     }
 
+    /// Whoever follows a log is hung up on.
+    pub(crate) fn cri_bridge_is_restarted(&self) {
+        self.logs.lock().expect("a lock").followers.clear();
+    }
+
     pub(crate) fn logs_asked(&self) -> Vec<Value> {
         self.logs.lock().expect("a lock").asked.clone()
     }

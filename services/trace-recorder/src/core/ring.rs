@@ -4,15 +4,15 @@
 //! are pods' starts. So starts and the rest share the room: the rest gives way first while it holds more
 //! than a quarter of it.
 
-use super::{
-    batch::{Piece, Pod},
-    model::START,
-};
+mod entry;
+
+pub use entry::Summary;
+
+use super::batch::{Piece, Pod};
+use entry::Entry;
 use opentelemetry::trace::TraceId;
 use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
-use prost::Message;
-use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// How much is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,46 +35,6 @@ impl Default for Limits {
     }
 }
 
-/// What a list shows of a trace.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Summary {
-    /// The trace's id, in hex.
-    pub trace: String,
-    /// The pod's UID; empty for a trace of no pod.
-    pub uid: String,
-    /// The pod's namespace.
-    pub namespace: String,
-    /// The pod's name.
-    pub name: String,
-    /// The root span's name; empty until it arrived.
-    pub root: String,
-    /// The earliest beginning, nanoseconds since the Unix epoch.
-    pub begin: u64,
-    /// The latest end, nanoseconds since the Unix epoch.
-    pub end: u64,
-    /// Spans kept.
-    pub spans: usize,
-    /// Spans dropped because the trace was full.
-    pub dropped: u32,
-    /// A span failed.
-    pub failed: bool,
-}
-
-/// One trace, kept.
-#[derive(Debug, Default)]
-struct Entry {
-    pod: Option<Pod>,
-    root: Option<String>,
-    is_start: bool,
-    begin: u64,
-    end: u64,
-    spans: usize,
-    dropped: u32,
-    failed: bool,
-    bytes: usize,
-    pieces: Vec<Box<[u8]>>,
-}
-
 /// What was asked for.
 #[derive(Debug, PartialEq)]
 pub enum Found {
@@ -90,10 +50,11 @@ pub enum Found {
 #[derive(Debug)]
 pub struct Ring {
     limits: Limits,
-    places: HashMap<TraceId, u64>,
+    /// By the order in which they came.
     entries: BTreeMap<u64, Entry>,
-    ids: BTreeMap<u64, TraceId>,
+    places: HashMap<TraceId, u64>,
     next: u64,
+    /// Bytes and numbers of the rest and of starts, as [`Entry::lane`] counts them.
     bytes: [usize; 2],
     counts: [usize; 2],
 }
@@ -101,186 +62,81 @@ pub struct Ring {
 impl Ring {
     /// An empty one.
     pub fn new(limits: Limits) -> Self {
-        Self {
-            limits,
-            places: HashMap::new(),
-            entries: BTreeMap::new(),
-            ids: BTreeMap::new(),
-            next: 0,
-            bytes: [0; 2],
-            counts: [0; 2],
-        }
+        let (entries, places) = (BTreeMap::new(), HashMap::new());
+        Self { limits, entries, places, next: 0, bytes: [0; 2], counts: [0; 2] }
     }
 
     /// Keeps a piece, and lets go of the oldest traces for which there is no more room.
     pub fn record(&mut self, piece: Piece) {
-        let place = *self.places.entry(piece.trace).or_insert(self.next);
-        if place == self.next {
-            self.next += 1;
-            self.ids.insert(place, piece.trace);
-            self.entries.insert(place, Entry { begin: u64::MAX, ..Entry::default() });
-            self.counts[0] += 1;
-        }
-        if let Some(entry) = self.entries.get_mut(&place) {
-            let before = (entry.lane(), entry.bytes);
-            entry.add(piece, &self.limits);
-            let after = (entry.lane(), entry.bytes);
-            self.bytes[before.0] -= before.1;
-            self.bytes[after.0] += after.1;
-            self.counts[before.0] -= 1;
-            self.counts[after.0] += 1;
-        }
+        let mut entry = self.remove(piece.trace);
+        entry.1.add(piece, &self.limits);
+        self.insert(entry);
         while let Some(victim) = self.victim() {
-            self.forget(victim);
+            self.remove(victim);
         }
     }
 
     /// Every kept trace, newest first.
     pub fn list(&self) -> Vec<Summary> {
         let named: HashMap<&str, &Pod> = self.entries.values().filter_map(Entry::named).collect();
-        let both = self.entries.iter().rev().filter_map(|(place, entry)| Some((self.ids.get(place)?, entry)));
-        both.map(|(id, entry)| entry.summary(*id, &named)).collect()
+        self.entries.values().rev().map(|entry| entry.summary(&named)).collect()
     }
 
     /// The trace that is meant by a trace id, a pod's UID, `namespace/name` or a name: of a pod its newest
     /// start, or its newest trace of any kind when no start is kept.
     pub fn find(&self, wanted: &str) -> Found {
-        if let Some(place) = self.by_trace_id(wanted) {
-            return self.take(place);
+        if let Some(entry) = self.by_trace_id(wanted) {
+            return entry.found();
         }
-        let of_pod = |entry: &Entry| entry.pod.as_ref().is_some_and(|pod| pod.answers_to(wanted));
-        let places: Vec<u64> =
-            self.entries.iter().rev().filter(|(_, entry)| of_pod(entry)).map(|(place, _)| *place).collect();
-        let mut names: Vec<String> =
-            places.iter().filter_map(|place| self.entries[place].pod_name()).collect();
-        names.sort();
-        names.dedup();
-        let start = places.iter().find(|place| self.entries[place].is_start).or(places.first());
-        match start {
-            _ if names.len() > 1 => Found::Several(names),
-            Some(place) => self.take(*place),
+        let meant: Vec<&Entry> =
+            self.entries.values().rev().filter(|entry| entry.answers_to(wanted)).collect();
+        let names: BTreeSet<String> = meant.iter().filter_map(|entry| entry.pod_name()).collect();
+        match meant.iter().find(|entry| entry.is_start()).or(meant.first()) {
+            _ if names.len() > 1 => Found::Several(names.into_iter().collect()),
+            Some(entry) => entry.found(),
             None => Found::Nothing,
         }
     }
 
-    fn by_trace_id(&self, wanted: &str) -> Option<u64> {
+    fn by_trace_id(&self, wanted: &str) -> Option<&Entry> {
         let hex = wanted.replace('-', "");
         let id = (hex.len() == 32).then(|| TraceId::from_hex(&hex).ok()).flatten()?;
-        self.places.get(&id).copied()
+        self.entries.get(self.places.get(&id)?)
     }
 
-    fn take(&self, place: u64) -> Found {
-        let (Some(id), Some(entry)) = (self.ids.get(&place), self.entries.get(&place)) else {
-            return Found::Nothing;
-        };
-        // Our own encoding reads back; a piece that did not would be left out.
-        let batches = entry.pieces.iter().filter_map(|bytes| ResourceSpans::decode(&**bytes).ok()).collect();
-        Found::One(*id, batches, entry.dropped)
+    /// Takes a trace out, with its place; a new one where there is none.
+    fn remove(&mut self, id: TraceId) -> (u64, Entry) {
+        let kept = self.places.remove(&id).and_then(|place| Some((place, self.entries.remove(&place)?)));
+        match kept {
+            Some((place, entry)) => {
+                self.bytes[entry.lane()] -= entry.size();
+                self.counts[entry.lane()] -= 1;
+                (place, entry)
+            }
+            None => {
+                self.next += 1;
+                (self.next, Entry::new(id))
+            }
+        }
+    }
+
+    fn insert(&mut self, (place, entry): (u64, Entry)) {
+        self.bytes[entry.lane()] += entry.size();
+        self.counts[entry.lane()] += 1;
+        self.places.insert(entry.id(), place);
+        self.entries.insert(place, entry);
     }
 
     /// Whose turn it is to go, if there is too much.
-    fn victim(&self) -> Option<u64> {
+    fn victim(&self) -> Option<TraceId> {
         let Limits { traces, bytes, .. } = self.limits;
         if self.counts.iter().sum::<usize>() <= traces && self.bytes.iter().sum::<usize>() <= bytes {
             return None;
         }
         let rest_is_greedy = self.bytes[0] > bytes / 4 || self.counts[0] > traces / 4;
         let lane = usize::from(!rest_is_greedy);
-        let oldest =
-            |lane| self.entries.iter().find(|(_, entry)| entry.lane() == lane).map(|(place, _)| *place);
+        let oldest = |lane| self.entries.values().find(|entry| entry.lane() == lane).map(Entry::id);
         oldest(lane).or_else(|| oldest(1 - lane))
-    }
-
-    fn forget(&mut self, place: u64) {
-        if let (Some(entry), Some(id)) = (self.entries.remove(&place), self.ids.remove(&place)) {
-            self.places.remove(&id);
-            self.bytes[entry.lane()] -= entry.bytes;
-            self.counts[entry.lane()] -= 1;
-        }
-    }
-}
-
-impl Entry {
-    /// 1 for pods' starts, 0 for the rest.
-    fn lane(&self) -> usize {
-        usize::from(self.is_start)
-    }
-
-    fn add(&mut self, piece: Piece, limits: &Limits) {
-        let pod_is_trace = piece.pod.as_ref().is_some_and(|pod| pod.is_start_of(piece.trace));
-        self.is_start |= pod_is_trace || piece.root.as_deref() == Some(START);
-        self.begin = self.begin.min(piece.between.0);
-        self.end = self.end.max(piece.between.1);
-        self.failed |= piece.failed;
-        match (&mut self.pod, piece.pod) {
-            (Some(known), Some(told)) => known.learn(told),
-            (unknown @ None, told) => *unknown = told,
-            (Some(_), None) => {}
-        }
-        self.root = self.root.take().or(piece.root);
-        let spans = self.spans + piece.spans;
-        if spans > limits.spans_per_trace || self.bytes + piece.bytes.len() > limits.bytes_per_trace {
-            self.dropped = self.dropped.saturating_add(u32::try_from(piece.spans).unwrap_or(u32::MAX));
-            return;
-        }
-        self.spans = spans;
-        self.bytes += piece.bytes.len();
-        self.pieces.push(piece.bytes.into_boxed_slice());
-    }
-
-    fn pod_name(&self) -> Option<String> {
-        self.named().map(|(_, pod)| format!("{}/{}", pod.namespace, pod.name))
-    }
-
-    /// The pod, by its UID, where spans told its name.
-    fn named(&self) -> Option<(&str, &Pod)> {
-        self.pod.as_ref().filter(|pod| !pod.name.is_empty()).map(|pod| (pod.uid.as_str(), pod))
-    }
-
-    /// A trace that names no pod but its UID borrows the name from another one of the same pod.
-    fn summary(&self, id: TraceId, named: &HashMap<&str, &Pod>) -> Summary {
-        let own = self.pod.as_ref();
-        let pod =
-            own.and_then(|pod| named.get(pod.uid.as_str()).copied()).or(own).cloned().unwrap_or_default();
-        Summary {
-            trace: id.to_string(),
-            uid: pod.uid,
-            namespace: pod.namespace,
-            name: pod.name,
-            root: self.root.clone().unwrap_or_default(),
-            begin: self.begin,
-            end: self.end,
-            spans: self.spans,
-            dropped: self.dropped,
-            failed: self.failed,
-        }
-    }
-}
-
-impl Pod {
-    fn is_start_of(&self, trace: TraceId) -> bool {
-        self.uid.replace('-', "").eq_ignore_ascii_case(&trace.to_string())
-    }
-
-    fn answers_to(&self, wanted: &str) -> bool {
-        match wanted.split_once('/') {
-            Some((namespace, name)) => self.namespace == namespace && self.name == name,
-            None => self.name == wanted || self.uid == wanted,
-        }
-    }
-
-    /// Takes over what is not known yet.
-    fn learn(&mut self, told: Self) {
-        if self.uid == told.uid {
-            fill(&mut self.namespace, told.namespace);
-            fill(&mut self.name, told.name);
-        }
-    }
-}
-
-fn fill(known: &mut String, told: String) {
-    if known.is_empty() {
-        *known = told;
     }
 }
 
@@ -288,7 +144,7 @@ fn fill(known: &mut String, told: String) {
 mod tests {
     use super::*;
     use crate::{
-        core::batch::pieces,
+        core::{batch::pieces, model::START},
         samples::{self, Deed, attribute},
     };
     use chassis::telemetry::keys;
@@ -358,7 +214,7 @@ mod tests {
             record(&mut ring, &[start(trace, "default", "web").with(attribute("x", &"y".repeat(1000)))]);
             assert!(ring.bytes.iter().sum::<usize>() <= limits.bytes, "after {trace}");
         }
-        let held: usize = ring.entries.values().map(|entry| entry.bytes).sum();
+        let held: usize = ring.entries.values().map(Entry::size).sum();
         assert_eq!(ring.bytes.iter().sum::<usize>(), held, "the books are right");
         assert!(!ring.list().is_empty());
     }
