@@ -11,13 +11,17 @@ use super::{
 use crate::error;
 use async_nats::jetstream::{
     Context, ErrorCode,
-    context::CreateStreamErrorKind,
+    context::{CreateStreamError, CreateStreamErrorKind},
     stream::{Config, DiscardPolicy, StorageType},
 };
 use futures::future::join_all;
 use messages::{Kind, NodeName, Owner, catalog::ROWS};
+use std::time::Duration;
+use tokio::time::sleep;
 use tracing::warn;
 
+/// Pauses between tries to make a stream, from the first to the longest; each twice the one before.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(60));
 /// The greatest message, as the server's `max_payload`.
 pub const MAX_PAYLOAD: i32 = 4 << 20;
 /// What a state of many keys may hold: some hundred pods of usual size, or a few of the greatest.
@@ -43,21 +47,36 @@ pub(super) async fn make_all(context: &Context, node: &NodeName, owner: Owner) {
     join_all(configs.map(|config| make(context, config))).await;
 }
 
-/// Makes one stream, or brings it to this version's configuration. A failure is only logged: what is
-/// said to a missing stream is said again until it is there.
+/// Makes one stream, or brings it to this version's configuration. A server that is busy with its own
+/// start may not manage it at once; after the last try, what is said to the missing stream is lost until
+/// the next connect.
 async fn make(context: &Context, config: Config) {
-    let failure = match context.create_stream(&config).await {
-        Ok(_) => return,
-        Err(failure) => failure,
-    };
-    match failure.kind() {
-        CreateStreamErrorKind::JetStream(source) if source.error_code() == ErrorCode::STREAM_NAME_EXIST => {
-            if let Err(failure) = context.update_stream(&config).await {
-                warn!(stream = config.name, error = error::chain(&failure), "could not update a stream");
-            }
+    let mut pause = PAUSES.0;
+    while let Err(failure) = try_to_make(context, &config).await {
+        let error = error::chain(&failure);
+        warn!(stream = config.name, error, "could not make a stream");
+        if pause > PAUSES.1 {
+            return;
         }
-        _ => warn!(stream = config.name, error = error::chain(&failure), "could not make a stream"),
+        sleep(pause).await;
+        pause *= 2;
     }
+}
+
+async fn try_to_make(context: &Context, config: &Config) -> Result<(), CreateStreamError> {
+    let Err(failure) = context.create_stream(config).await else { return Ok(()) };
+    // Newer servers count a stream against their memory before they look whether it is there already.
+    let may_be_there = match failure.kind() {
+        CreateStreamErrorKind::JetStream(source) => {
+            [ErrorCode::STREAM_NAME_EXIST, ErrorCode::MEMORY_RESOURCES_EXCEEDED]
+                .contains(&source.error_code())
+        }
+        _ => false,
+    };
+    if !may_be_there {
+        return Err(failure);
+    }
+    context.update_stream(config).await.map(drop)
 }
 
 /// A full stream refuses what is new, which its owner is told, and never drops what is old, which

@@ -26,8 +26,8 @@ pub(crate) struct Facts<'d> {
     pub(crate) since: BootTime,
     /// `syncFrequency`.
     pub(crate) sync_frequency: Duration,
-    /// This process' own life: it is well enough to answer.
-    pub(crate) own: Incarnation,
+    /// This process' number and life: it is well enough to answer.
+    pub(crate) own: (u32, Incarnation),
 }
 
 /// An answer: whether all is well, and the body.
@@ -102,7 +102,8 @@ fn compartments(facts: Facts<'_>) -> String {
 
 fn compartment(owner: Owner, facts: Facts<'_>) -> String {
     if owner == Owner::NodeApi {
-        return format!("compartment {owner}: ready (pid {}, life {})\n", std::process::id(), facts.own);
+        let (pid, life) = facts.own;
+        return format!("compartment {owner}: ready (pid {pid}, life {life})\n");
     }
     let Some((health, heard)) = facts.directory.health(owner) else {
         return format!("compartment {owner}: not heard of\n");
@@ -143,7 +144,7 @@ mod tests {
     }
 
     fn ask(directory: &Directory, now: u64, query: &str) -> Answer {
-        let (sync_frequency, own) = (Duration::from_secs(60), Incarnation(7));
+        let (sync_frequency, own) = (Duration::from_secs(60), (1, Incarnation(7)));
         let facts = Facts { directory, now: at(now), since: at(0), sync_frequency, own };
         all(facts, &Query::parse(query))
     }

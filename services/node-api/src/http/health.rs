@@ -29,8 +29,8 @@ async fn ask<R: Send + 'static>(
     node: &Node,
     ask: impl FnOnce(Facts<'_>) -> R + Send + 'static,
 ) -> Result<R, Answer> {
-    let (since, sync_frequency, own) =
-        (node.since, node.config.kubelet.sync_frequency.get(), node.incarnation);
+    let (since, sync_frequency) = (node.since, node.config.kubelet.sync_frequency.get());
+    let own = (std::process::id(), node.incarnation);
     let look = move |directory: &Directory| {
         ask(Facts { directory, now: clock::now_boot(), since, sync_frequency, own })
     };

@@ -24,8 +24,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use url::Url;
 
-/// As many redirects as Go's client follows.
-const REDIRECTS: usize = 10;
+/// As many requests as Go's client makes before it gives up following redirects.
+const REQUESTS: usize = 10;
 /// So much of an answer's body is read.
 const BODY: usize = 10 * 1024;
 
@@ -81,7 +81,7 @@ impl Http {
         let default_host = HostPort(&get.host, get.port).to_string();
         let host_header = headers.host.clone().unwrap_or(default_host);
         let mut hop = Hop { url: first, host_header };
-        for _ in 0..=REDIRECTS {
+        for _ in 0..REQUESTS {
             let answer = self.send(&hop, &headers).await?;
             let Some(next) = next_hop(&hop, &answer)? else { return Ok(answer) };
             if next.url.host_str() != own_host.as_deref() {
@@ -89,7 +89,7 @@ impl Http {
             }
             hop = next;
         }
-        Err(format!("stopped after {REDIRECTS} redirects"))
+        Err(format!("stopped after {REQUESTS} redirects"))
     }
 
     async fn send(&self, hop: &Hop, headers: &Headers) -> Result<Answer, String> {

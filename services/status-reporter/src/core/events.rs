@@ -106,7 +106,7 @@ impl Recorder {
         }
         let (event, combined) = self.similar.combine(now.boot, event);
         let identity = Identity::of(&event, combined);
-        if !self.spam.allows(now.boot, &identity.about) {
+        if !self.spam.allows(now.boot, &identity.about, event.severity) {
             return Taken::Yes(Vec::new());
         }
         let is_waiting = self.waiting.contains(&identity);

@@ -54,10 +54,11 @@ impl Similar {
     }
 }
 
-/// How much is heard of each object.
+/// How much is heard of each object, warnings apart from the rest (client-go 0.36,
+/// `tools/record/events_cache.go`).
 #[derive(Debug)]
 pub(super) struct Spam {
-    objects: Recent<About, Bucket>,
+    objects: Recent<(About, Severity), Bucket>,
 }
 
 #[derive(Debug)]
@@ -72,8 +73,8 @@ impl Spam {
     }
 
     /// Whether one more event of an object is heard.
-    pub(super) fn allows(&mut self, now: BootTime, about: &About) -> bool {
-        let bucket = self.objects.get(&whole(about), || Bucket { tokens: AT_ONCE, filled_at: now });
+    pub(super) fn allows(&mut self, now: BootTime, about: &About, severity: Severity) -> bool {
+        let bucket = self.objects.get(&(whole(about), severity), || Bucket { tokens: AT_ONCE, filled_at: now });
         let won = now.since(bucket.filled_at).as_secs_f64() / ONE_MORE.as_secs_f64();
         bucket.tokens = (bucket.tokens + won).min(AT_ONCE);
         bucket.filled_at = now;

@@ -130,6 +130,9 @@ fn an_object_with_too_many_events_is_heard_now_and_then() {
         recorder.step(at(1), SENT);
     }
     assert_eq!(heard, 25);
+    let normal = RecordEvent { severity: Severity::Normal, ..event("Killing", "", 1) };
+    assert_eq!(effects(recorder.record(at(1), normal)).len(), 1, "warnings do not drown the rest");
+    recorder.step(at(1), SENT);
     assert_eq!(effects(recorder.record(at(200), event("Late", "", 200))), []);
     assert_eq!(effects(recorder.record(at(302), event("Later", "", 302))).len(), 1, "one in five minutes");
 }
