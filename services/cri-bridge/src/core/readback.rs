@@ -29,8 +29,6 @@ pub fn container(status: &cri::ContainerStatus, sandbox: &str, own_message: &str
     let metadata_attempt = status.metadata.as_ref().map(|metadata| metadata.attempt).unwrap_or_default();
     let state = state(status.state());
     let has_exited = state == ContainerState::Exited;
-    // Runtimes before 1.30's contract know only image_ref.
-    let image_ref = if status.image_id.is_empty() { &status.image_ref } else { &status.image_id };
     Some(Container {
         id: status.id.clone(),
         name: labels::container_name(&status.labels)?,
@@ -44,7 +42,7 @@ pub fn container(status: &cri::ContainerStatus, sandbox: &str, own_message: &str
         reason: if has_exited { status.reason.clone() } else { String::new() },
         message: super::termination::joined(&status.message, own_message),
         image: status.image.as_ref().map(|image| image.image.clone()).unwrap_or_default(),
-        image_ref: image_ref.clone(),
+        image_ref: status.image_ref.clone(), // and not image_id, which names no registry
         hash: remembered.hash,
         user: status.user.as_ref().and_then(|user| user.linux.as_ref()).map(user),
         resources: status.resources.as_ref().and_then(|all| all.linux.as_ref()).map(resources),
