@@ -62,12 +62,12 @@ impl RequestKind {
     }
 }
 
-/// The whole text.
+/// The whole text; the build is the version that the node stands for, and its platform.
 pub(crate) fn render(
     directory: &Directory,
     usage: &BTreeMap<Owner, Usage>,
     requests: &Requests,
-    version: &str,
+    (version, platform): (&str, &str),
 ) -> String {
     let mut text = Text::default();
     processes(&mut text, usage);
@@ -76,7 +76,7 @@ pub(crate) fn render(
     containers(&mut text, directory);
     counted(&mut text, requests);
     text.family(&f::BUILD_INFO);
-    text.sample(&f::BUILD_INFO, &[("git_version", version), ("platform", &platform())], 1.0);
+    text.sample(&f::BUILD_INFO, &[("git_version", version), ("platform", platform)], 1.0);
     text.finish()
 }
 
@@ -151,16 +151,6 @@ fn state(state: ContainerState) -> &'static str {
     }
 }
 
-/// The platform in Go's words.
-fn platform() -> String {
-    let architecture = match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => other,
-    };
-    format!("linux/{architecture}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -190,7 +180,7 @@ mod tests {
         let usage = |own, shared| Usage { cpu_seconds: 1.5, own, shared, virtual_memory: 1, started: 7.0 };
         let usage = BTreeMap::from([(Owner::Prober, usage(100, 30)), (Owner::NodeApi, usage(50, 40))]);
         let requests = BTreeMap::from([(RequestKind::of("GET", "/pods", "readwrite"), 3)]);
-        let text = render(&directory, &usage, &requests, "v1.36.3");
+        let text = render(&directory, &usage, &requests, ("v1.36.3", "linux/amd64"));
         for line in [
             "process_resident_memory_bytes 190",
             "process_cpu_seconds_total 3",
@@ -211,7 +201,7 @@ mod tests {
 
     #[test]
     fn nothing_costs_nothing() {
-        let text = render(&Directory::default(), &BTreeMap::new(), &Requests::new(), "v1");
+        let text = render(&Directory::default(), &BTreeMap::new(), &Requests::new(), ("v1", "linux/amd64"));
         assert!(text.contains("\nprocess_cpu_seconds_total 0\n"), "{text}");
     }
 }

@@ -12,6 +12,8 @@ use messages::{BootTime, Owner};
 use serde_json::json;
 use std::time::Duration;
 
+/// Go's word for the platform.
+const PLATFORM: &str = if cfg!(target_arch = "aarch64") { "linux/arm64" } else { "linux/amd64" };
 /// A process that was not heard of for this long may be gone, and its number another's.
 const STALE: Duration = Duration::from_secs(20);
 
@@ -46,7 +48,7 @@ pub(crate) async fn metrics(State(node): State<Node>) -> Result<Answer, Answer> 
     let text = node.directory.send(Look::at_all(move |directory, requests| {
         let pids = Owner::ALL.into_iter().filter_map(|owner| Some((owner, pid(owner, directory, now)?)));
         let usage = pids.filter_map(|(owner, pid)| Some((owner, process_table::usage(pid)?))).collect();
-        metrics::render(directory, &usage, requests, KUBELET_VERSION)
+        metrics::render(directory, &usage, requests, (KUBELET_VERSION, PLATFORM))
     }));
     text.await.map(Answer::metrics).map_err(|_| Answer::leaving())
 }
