@@ -115,6 +115,21 @@ fn what_an_interrupted_write_left_is_cleared_away() {
 }
 
 #[test]
+fn links_that_an_interrupted_write_did_not_make_are_made_by_the_next() {
+    let root = TempDir::new().unwrap();
+    atomic::write(root.path(), &payload(&[("a", "1"), ("b", "1")]), "1", None).unwrap();
+    fs::remove_file(root.path().join("b")).unwrap();
+    symlink("..data/gone", root.path().join("gone")).unwrap();
+
+    let again = atomic::write(root.path(), &payload(&[("a", "1"), ("b", "1")]), "2", None).unwrap();
+
+    assert_eq!(
+        (again, names(root.path())),
+        (Written::Unchanged, ["..1", "..data", "a", "b"].map(str::to_owned).to_vec())
+    );
+}
+
+#[test]
 fn a_write_that_fails_leaves_the_version_before() {
     let root = TempDir::new().unwrap();
     atomic::write(root.path(), &payload(&[("a", "1")]), "1", None).unwrap();

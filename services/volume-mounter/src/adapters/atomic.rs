@@ -68,7 +68,10 @@ pub enum Written {
 /// When the file system says no; containers then still see the files from before.
 pub fn write(root: &Path, payload: &Payload, stamp: &str, group: Option<u32>) -> Result<Written, WriteFault> {
     let current = current(root);
-    if current.as_deref().is_some_and(|current| is_equal(&root.join(current), payload)) {
+    if let Some(current) = current.filter(|current| is_equal(&root.join(current), payload)) {
+        // An interrupted write may have swapped, and not linked.
+        link(root, payload)?;
+        tidy(root, payload, &current)?;
         return Ok(Written::Unchanged);
     }
     let version = format!("..{stamp}");
