@@ -7,7 +7,7 @@
 //!
 //! - [`core`]: the rules, without async, clock or IO. [`core::life::Life`] is one pod,
 //!   [`core::roster::Roster`] all of them.
-//! - [`actors`]: `node` hears everything and keeps the roster; one `pod` per life steps it and performs
+//! - `actors`: `node` hears everything and keeps the roster; one `pod` per life steps it and performs
 //!   its effects.
 //! - [`ports`] and [`adapters`]: where pods come from, and the journal's writer.
 //!

@@ -284,10 +284,8 @@ impl Roster {
     /// Begins the life of a pod that stands in the roster.
     fn begin(&mut self, uid: &PodUid, origin: Origin, ended: Option<Ended>, now: Moment) {
         let Some(entry) = self.pods.get_mut(uid) else { return };
-        let mut memory = Memory::new(now);
-        if let Some(status) = &entry.pod.status {
-            memory.accepted_at = status.start_time.as_ref().map_or(now, Moment::from);
-        }
+        let mut memory = remembered(&entry.pod, now);
+        merge::trim(&mut entry.pod);
         match origin {
             Origin::Accepted => {}
             Origin::Rejected => (memory.stage, memory.start_is_open) = (Stage::Terminated, false),
@@ -310,6 +308,17 @@ impl Roster {
         };
         self.effects.push(Effect::Begin(uid.clone(), Box::new(record)));
     }
+}
+
+/// The memory of a pod that begins a life here. What the API server tells of it may have been told by
+/// a node before this one, or by this one before its journal was lost: it is where the telling goes on.
+fn remembered(pod: &Pod, now: Moment) -> Memory {
+    let mut memory = Memory::new(now);
+    if let Some(status) = &pod.status {
+        memory.accepted_at = status.start_time.as_ref().map_or(now, Moment::from);
+        memory.status = status.clone();
+    }
+    memory
 }
 
 fn journaled(record: &Record) -> Entry {

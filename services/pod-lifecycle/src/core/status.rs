@@ -4,6 +4,7 @@ pub mod addresses;
 pub mod conditions;
 pub mod containers;
 pub mod phase;
+mod states;
 
 use super::{plan::Plan, qos, sandbox, situation::Situation, spec, stage::Stage};
 use containers::Shown;
@@ -136,7 +137,7 @@ fn settle(init: &mut [ContainerStatus], regular: &mut [ContainerStatus]) {
         let state = status.state.get_or_insert_default();
         if state.terminated.is_none() {
             let message = "The container could not be located when the pod was terminated";
-            *state = containers::ended(containers::lost(message));
+            *state = states::ended(states::lost(message));
         }
     }
 }

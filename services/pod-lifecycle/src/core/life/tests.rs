@@ -1,10 +1,11 @@
 //! Whole lives, against a runtime and a mounter that do at once what they are asked.
 
 use super::*;
+use crate::core::runtime::View;
 use crate::core::testing::{PodBuilder, RuntimeBuilder, SECOND, UID, probe, verdict};
 use messages::{
-    Outcome, Refusal,
-    cri_bridge::{ImageState, Sandbox},
+    Fault, Outcome, Refusal,
+    cri_bridge::{Container, ContainerState, ImageState, Sandbox},
     prober::Finding,
     volume_mounter::VolumesPhase,
 };

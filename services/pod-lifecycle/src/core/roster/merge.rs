@@ -42,6 +42,7 @@ impl Roster {
         }
         entry.pod = marked(pod, source, entry.seen_at);
         if !entry.is_waiting() {
+            trim(&mut entry.pod);
             self.effects.push(Effect::Desire(uid, Box::new(entry.pod.clone())));
         }
     }
@@ -115,11 +116,15 @@ fn marked(mut pod: Pod, source: PodSource, seen_at: Moment) -> Pod {
     let annotations = pod.metadata.annotations.get_or_insert_default();
     annotations.insert(CONFIG_SOURCE.into(), name.into());
     annotations.insert(CONFIG_SEEN.into(), seen_at.to_rfc3339());
+    pod
+}
+
+/// Leaves of a status what others may change: phase, reason, conditions and start. The rest is told
+/// here, and kept once.
+pub(super) fn trim(pod: &mut Pod) {
     if let Some(status) = &mut pod.status {
-        // Only phase, conditions and start are looked at again.
         status.container_statuses = None;
         status.init_container_statuses = None;
         status.ephemeral_container_statuses = None;
     }
-    pod
 }

@@ -5,6 +5,7 @@ use crate::core::{
     spec::{CONFIG_SEEN, CONFIG_SOURCE},
     testing::{PodBuilder, SECOND, cpu, node},
 };
+use k8s_openapi::api::core::v1::{ContainerStatus, PodStatus};
 use std::time::Duration;
 
 struct Scene {
@@ -168,6 +169,28 @@ fn what_runs_what_has_ended_and_what_is_deleted_is_not_judged() {
     scene.take(Fact::Node(Box::new(node(&[("cpu", "2"), ("pods", "10")]))));
     let begun = scene.done();
     assert!(begun.iter().all(|it| it.ends_with("accepted")) && begun.len() == 3, "{begun:?}");
+}
+
+#[test]
+fn what_the_api_server_tells_of_a_pod_is_where_its_telling_goes_on() {
+    let mut scene = Scene::silent();
+    let mut told = pod("a", "a");
+    let container =
+        ContainerStatus { name: "app".into(), restart_count: 3, ready: true, ..Default::default() };
+    told.status = Some(PodStatus {
+        phase: Some("Running".into()),
+        start_time: Some(Moment(7 * SECOND).to_time()),
+        container_statuses: Some(vec![container]),
+        ..Default::default()
+    });
+    scene.sees("a", true);
+    scene.deliver(PodSource::Api, &[told]);
+    scene.take(Fact::RuntimeListed);
+    scene.take(Fact::Node(Box::new(node(&[("cpu", "2"), ("pods", "10")]))));
+    let record = &scene.begun[0];
+    assert_eq!(record.memory.container_status("app").unwrap().restart_count, 3);
+    assert_eq!(record.memory.accepted_at, Moment(7 * SECOND));
+    assert!(record.pod.status.as_ref().unwrap().container_statuses.is_none(), "it is kept once");
 }
 
 #[test]

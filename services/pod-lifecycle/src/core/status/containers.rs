@@ -1,25 +1,13 @@
 //! The status of each container: what the runtime shows, what was reported before, and what is
 //! planned, put together as the API tells it.
 
+use super::states::{
+    assumed, cut_messages, ended, lost, running, terminated, user, waiting_by_default, waiting_for,
+};
 use crate::core::{plan::Waiting, situation::Situation, spec::Part};
-use k8s_openapi::api::core::v1::{
-    ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting, ContainerStatus,
-    ContainerUser, LinuxContainerUser, VolumeMount, VolumeMountStatus,
-};
-use messages::{
-    cri_bridge::{self, LinuxUser},
-    pod_lifecycle::ContainerKind,
-};
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, VolumeMount, VolumeMountStatus};
+use messages::{cri_bridge, pod_lifecycle::ContainerKind};
 use std::collections::BTreeMap;
-
-use crate::core::moment::Moment;
-
-/// The reason for a container that vanished, or of whose end nothing is known.
-pub const STATUS_UNKNOWN: &str = "ContainerStatusUnknown";
-/// The exit code that goes with it.
-pub const UNKNOWN_EXIT: i32 = 137;
-/// The longest termination messages of all containers together, in bytes.
-const MESSAGES_MOST: usize = 12 * 1024;
 
 /// What to show besides what is.
 #[derive(Debug, Clone, Copy)]
@@ -219,93 +207,20 @@ fn read_only_mode(mount: &VolumeMount, recursive: bool) -> &'static str {
     }
 }
 
-fn running(it: &cri_bridge::Container) -> ContainerState {
-    let started_at = Some(Moment(it.started_at).to_time());
-    ContainerState { running: Some(ContainerStateRunning { started_at }), ..ContainerState::default() }
-}
-
-fn terminated(situation: &Situation<'_>, it: &cri_bridge::Container) -> ContainerStateTerminated {
-    let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-    let time = |nanos: i64| Some(Moment(nanos.max(0)).to_time());
-    ContainerStateTerminated {
-        exit_code: it.exit_code,
-        reason: text(&it.reason),
-        message: text(&it.message),
-        started_at: time(it.started_at),
-        finished_at: time(it.finished_at),
-        container_id: Some(format!("{}://{}", situation.world.node.runtime_name, it.id)),
-        ..ContainerStateTerminated::default()
-    }
-}
-
-/// The end of a container of which nothing is known but that it is over.
-pub fn lost(message: &str) -> ContainerStateTerminated {
-    ContainerStateTerminated {
-        exit_code: UNKNOWN_EXIT,
-        reason: Some(STATUS_UNKNOWN.into()),
-        message: Some(message.into()),
-        ..ContainerStateTerminated::default()
-    }
-}
-
-fn assumed() -> ContainerStateTerminated {
-    ContainerStateTerminated {
-        exit_code: 0,
-        reason: Some("Completed".into()),
-        message: Some("the init container is gone from the runtime; since regular containers were made, it had succeeded".into()),
-        ..ContainerStateTerminated::default()
-    }
-}
-
-/// A state that is over.
-pub fn ended(end: ContainerStateTerminated) -> ContainerState {
-    ContainerState { terminated: Some(end), ..ContainerState::default() }
-}
-
-fn waiting_for(reason: &str, message: &str) -> ContainerState {
-    let message = Some(message.to_owned()).filter(|message| !message.is_empty());
-    let waiting = ContainerStateWaiting { reason: Some(reason.to_owned()), message };
-    ContainerState { waiting: Some(waiting), ..ContainerState::default() }
-}
-
-fn waiting_by_default(situation: &Situation<'_>) -> ContainerState {
-    let has_init = situation.spec.init_containers.iter().flatten().next().is_some();
-    waiting_for(if has_init { "PodInitializing" } else { "ContainerCreating" }, "")
-}
-
 fn was_running(last: Option<&ContainerStatus>) -> bool {
     last.and_then(|last| last.state.as_ref()).is_some_and(|state| state.running.is_some())
 }
 
-fn user(user: &LinuxUser) -> ContainerUser {
-    let linux = LinuxContainerUser {
-        uid: user.uid,
-        gid: user.gid,
-        supplemental_groups: Some(user.supplemental_groups.clone()).filter(|groups| !groups.is_empty()),
-    };
-    ContainerUser { linux: Some(linux) }
-}
-
-/// Cuts termination messages so that those of all containers stay within bounds together.
-fn cut_messages(status: &mut ContainerStatus, containers: usize) {
-    let most = MESSAGES_MOST / containers.max(1);
-    for state in [&mut status.state, &mut status.last_state].into_iter().flatten() {
-        if let Some(message) = state.terminated.as_mut().and_then(|end| end.message.as_mut()) {
-            let end = (0..=most.min(message.len())).rev().find(|end| message.is_char_boundary(*end));
-            message.truncate(end.unwrap_or(0));
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::states::MESSAGES_MOST, *};
     use crate::core::{
         backoff::CrashLoop,
+        moment::Moment,
         situation::{Known, Memory, NodeFacts, World},
         testing::{PodBuilder, RuntimeBuilder, SECOND},
     };
-    use k8s_openapi::api::core::v1::{Pod, PodStatus};
+    use k8s_openapi::api::core::v1::{ContainerStateRunning, ContainerStateTerminated, Pod, PodStatus};
 
     struct Scene {
         pod: Pod,
