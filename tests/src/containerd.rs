@@ -140,6 +140,15 @@ impl Containerd {
         Ok(list.lines().map(str::to_owned).collect())
     }
 
+    /// The ids of the containers with a process that belong to this container of a pod.
+    pub fn running_of(&self, pod: &str, container: &str) -> Result<Vec<String>> {
+        let label = |name: &str, value: &str| format!("labels.\"io.kubernetes.{name}\"=={value}");
+        let filter = [label("pod.name", pod), label("container.name", container)].join(",");
+        let list = self.ctr(&["containers", "list", "--quiet", &filter])?;
+        let running = self.running()?;
+        Ok(list.lines().filter(|id| running.iter().any(|each| each == id)).map(str::to_owned).collect())
+    }
+
     /// The process of a running container.
     pub fn pid_of(&self, container: &str) -> Result<i32> {
         let list = self.ctr(&["tasks", "list"])?;

@@ -47,11 +47,16 @@ impl ControlPlane {
         let controllers = Vec::new();
         let mut plane = Self { lan, authority, admin, folder, etcd, api_server, controllers };
         plane.wait_ready()?;
-        for name in ["kube-controller-manager", "kube-scheduler"] {
-            let command = plane.controller(name)?;
-            plane.controllers.push(Process::spawn(name, &plane.folder, command)?);
-        }
+        plane.start_controllers()?;
         Ok(plane)
+    }
+
+    fn start_controllers(&mut self) -> Result<()> {
+        for name in ["kube-controller-manager", "kube-scheduler"] {
+            let command = self.controller(name)?;
+            self.controllers.push(Process::spawn(name, &self.folder, command)?);
+        }
+        Ok(())
     }
 
     /// The namespace and bridge that nodes join.
@@ -90,6 +95,19 @@ impl ControlPlane {
         let command = api_server(&self.lan, &self.authority)?;
         self.api_server = Process::spawn("kube-apiserver", &self.folder, command)?;
         self.wait_ready()
+    }
+
+    /// Kills the API server and what can't be without it: controllers that can't renew their leadership leave, and
+    /// their successors give nodes time to be heard from.
+    pub fn go_away(&mut self) -> Result<()> {
+        self.api_server.kill()?;
+        self.controllers.drain(..).try_for_each(|mut controller| controller.kill())
+    }
+
+    /// Starts all of it again and waits until the API server is ready.
+    pub fn come_back(&mut self) -> Result<()> {
+        self.restart_api_server()?;
+        self.start_controllers()
     }
 
     /// A kubeconfig file for the kubelet of the node called `name`.

@@ -39,4 +39,6 @@ pub mod recorder;
 pub mod registry;
 pub mod scene;
 pub mod status;
+pub mod vigil;
 pub mod wait;
+pub mod ward;

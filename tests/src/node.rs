@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::cgroups;
@@ -17,7 +18,9 @@ use crate::ground::Ground;
 use crate::identity::{Authority, Identity};
 use crate::kubelet::{self, Flavour, Places, Setup};
 use crate::netns::{self, Lan, Netns};
+use crate::parts;
 use crate::process::{Process, output};
+use crate::processes::{self, Seen};
 
 /// How long a kubelet may take to be ready, on a busy machine.
 const STARTING: Duration = Duration::from_secs(90);
@@ -123,6 +126,27 @@ impl Node {
         Ok(())
     }
 
+    /// Lets the next kubelet reach the API server by this kubeconfig file, as a [`crate::fault::api::ApiServer`] has it.
+    pub fn reach_api_server_by(&mut self, kubeconfig: &Path) {
+        self.setup.kubeconfig = Some(kubeconfig.to_owned());
+    }
+
+    /// Lets the next kubelet reach the runtime by this socket, as a [`crate::fault::wire::Wire`] has it.
+    pub fn reach_runtime_by(&self, socket: &Path) -> Result<()> {
+        let endpoint = format!("unix://{}", socket.display());
+        self.configure(|config| config["containerRuntimeEndpoint"] = endpoint.into())
+    }
+
+    /// The process of our node that does this job: a service by its name, or `nats-server`.
+    pub fn process(&mut self, job: &str) -> Result<Seen> {
+        let does = |seen: &Seen| match job {
+            "nats-server" => seen.command.split(' ').next().is_some_and(|program| program.ends_with(job)),
+            service => seen.command.contains(&format!(" run {service} ")),
+        };
+        let tree = processes::tree(self.kubelet()?.pid())?;
+        tree.into_iter().find(does).with_context(|| format!("our node has no process that is {job}"))
+    }
+
     /// The command that starts a kubelet on this node.
     pub fn kubelet_command(&self, flavour: Flavour) -> Result<Command> {
         flavour.command(&self.ground, &self.setup)
@@ -155,6 +179,27 @@ impl Node {
     /// The kubelet's process, to kill or to stall.
     pub fn kubelet(&mut self) -> Result<&mut Process> {
         self.kubelet.as_mut().context("no kubelet was started on this node")
+    }
+
+    /// Kills the kubelet with every process of it, as a power cut would. Its pods stay.
+    pub fn kill_kubelet(&mut self) -> Result<()> {
+        let kubelet = self.kubelet()?;
+        for process in processes::tree(kubelet.pid())? {
+            // The children of a killed supervisor leave by themselves, some before it is their turn here.
+            let _ = process.signal(Signal::SIGKILL);
+        }
+        kubelet.kill()
+    }
+
+    /// What the kubelet's process wrote, over all its lives.
+    pub fn log(&self) -> Result<&Path> {
+        Ok(self.kubelet.as_ref().context("no kubelet was started on this node")?.log())
+    }
+
+    /// What a command of ours, `bulkhead status` for one, prints about this node.
+    pub fn ask_bulkhead(&self, words: &[&str]) -> Result<String> {
+        let mut command = self.setup.netns.command(parts::bulkhead()?);
+        output(command.args(words).arg("--root-dir").arg(&self.setup.root))
     }
 
     /// What the kubelet's port 10250 answers to a client that may do everything.

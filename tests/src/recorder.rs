@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::{ContainerStatus, Node, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
@@ -40,8 +41,10 @@ pub struct Sighting<T> {
 pub struct PodSeen {
     /// `status.phase`.
     pub phase: String,
-    /// The condition Ready.
+    /// The condition Ready has the status "True".
     pub ready: bool,
+    /// Since when it has the status that it has: changes with each flip, even one that nobody was told of.
+    pub ready_since: String,
     /// Every main container's status.
     pub containers: Vec<ContainerSeen>,
 }
@@ -64,6 +67,8 @@ pub struct ContainerSeen {
 pub struct NodeSeen {
     /// The condition Ready has the status "True".
     pub ready: bool,
+    /// Since when it has the status that it has.
+    pub ready_since: String,
 }
 
 impl PodSeen {
@@ -191,10 +196,11 @@ where
 
 fn pod(pod: &Pod) -> PodSeen {
     let status = pod.status.clone().unwrap_or_default();
-    let conditions = status.conditions.unwrap_or_default();
+    let ready = status.conditions.iter().flatten().find(|each| each.type_ == "Ready");
     PodSeen {
         phase: status.phase.unwrap_or_default(),
-        ready: conditions.iter().any(|each| each.type_ == "Ready" && each.status == "True"),
+        ready: ready.is_some_and(|each| each.status == "True"),
+        ready_since: moment(ready.and_then(|each| each.last_transition_time.as_ref())),
         containers: status.container_statuses.unwrap_or_default().iter().map(container).collect(),
     }
 }
@@ -210,6 +216,14 @@ fn container(status: &ContainerStatus) -> ContainerSeen {
 }
 
 fn node(node: &Node) -> NodeSeen {
-    let conditions = node.status.iter().filter_map(|status| status.conditions.as_ref()).flatten();
-    NodeSeen { ready: conditions.into_iter().any(|each| each.type_ == "Ready" && each.status == "True") }
+    let conditions = node.status.iter().filter_map(|status| status.conditions.as_ref());
+    let ready = conditions.flatten().find(|each| each.type_ == "Ready");
+    NodeSeen {
+        ready: ready.is_some_and(|each| each.status == "True"),
+        ready_since: moment(ready.and_then(|each| each.last_transition_time.as_ref())),
+    }
+}
+
+fn moment(time: Option<&Time>) -> String {
+    time.map(|time| time.0.to_string()).unwrap_or_default()
 }
