@@ -5,7 +5,7 @@
 //! pod spec, has no credentials and restarts nothing: acting on a verdict is pod-lifecycle's.
 //!
 //! - [`core`]: the rules, without async, clock or IO.
-//! - [`actors`]: `pods` hears, remembers and says; one `worker` per container and probe keeps time.
+//! - `actors`: `pods` hears, remembers and says; one `worker` per container and probe keeps time.
 //! - [`adapters`]: http, tcp and grpc from here, exec through cri-bridge; [`ports`] is what the
 //!   actors see of them.
 

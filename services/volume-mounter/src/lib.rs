@@ -4,8 +4,8 @@
 //! from what is said here. Nobody else mounts, and nobody else writes below `pods/<uid>/volumes`.
 //!
 //! - [`core`]: the rules, without async, clock or IO; [`core::progress`] is a pod's state machine.
-//! - [`actors`]: `pods` hears and routes, a `pod` actor per pod, `watches` follows objects.
-//! - [`make`] and [`gather`]: one volume, from its sources to its files.
+//! - `actors`: `pods` hears and routes, a `pod` actor per pod, `watches` follows objects.
+//! - `make` and `gather`: one volume, from its sources to its files.
 //! - [`ports`] and [`adapters`]: the kernel, the file system, the API server.
 //! - [`worker`]: the short-lived process that does what may hang.
 
