@@ -154,6 +154,9 @@ pub(crate) struct Trace {
     /// Write a page for browsers, which needs no network, instead of drawing.
     #[arg(long, value_name = "FILE", requires = "pod")]
     pub(crate) html: Option<PathBuf>,
+    /// `json` for programs.
+    #[arg(short, long, requires = "pod", conflicts_with = "html")]
+    pub(crate) output: Option<Output>,
     #[command(flatten)]
     pub(crate) node: Where,
 }

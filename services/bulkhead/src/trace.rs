@@ -1,19 +1,22 @@
 //! `bulkhead trace`: asks trace-recorder for a trace and shows it.
 
-use crate::{cli::Trace, columns, settings};
+use crate::{
+    cli::{Output, Trace},
+    columns, settings,
+};
 use anyhow::Context;
 use std::{io::IsTerminal, path::Path, process::ExitCode};
 use trace_recorder::{
     client,
     core::ring::Summary,
-    html,
+    html, json,
     waterfall::{self, Color},
 };
 
 /// How wide a drawing is where there is no terminal to ask.
 const WIDTH: usize = 120;
 
-/// Draws a pod's trace, writes it as a page, or lists what there is.
+/// Draws a pod's trace, writes it for browsers or programs, or lists what there is.
 ///
 /// # Errors
 /// When no recorder answers, or it does not know the pod.
@@ -21,12 +24,13 @@ pub(crate) fn trace(asked: &Trace) -> anyhow::Result<ExitCode> {
     let root_dir = settings::root_dir(Some(&asked.node.root_dir));
     let Some(pod) = &asked.pod else { return list(&root_dir) };
     let trace = client::fetch(&root_dir, pod)?;
-    match &asked.html {
-        Some(file) => {
+    match (&asked.html, asked.output) {
+        (Some(file), _) => {
             std::fs::write(file, html::render(&trace))
                 .with_context(|| format!("could not write {}", file.display()))?;
         }
-        None => print!("{}", waterfall::render(&trace, width(), color())),
+        (None, Some(Output::Json)) => println!("{}", json::render(&trace)?),
+        (None, None) => print!("{}", waterfall::render(&trace, width(), color())),
     }
     Ok(ExitCode::SUCCESS)
 }

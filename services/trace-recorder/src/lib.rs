@@ -3,12 +3,13 @@
 //! Every process of the node sends its spans, by OTLP over gRPC, to a Unix socket here (`adapters/otlp.rs`).
 //! One actor (`actor.rs`) keeps the recent ones in a bounded ring ([`core::ring`]) and hands them on to the
 //! operator's collector where there is one (`adapters/collector.rs`). Root asks at a second socket
-//! (`adapters/query.rs`, [`client`]); a trace is drawn as text ([`waterfall`]) or as a page ([`html`]).
+//! (`adapters/query.rs`, [`client`]); a trace is drawn as text ([`waterfall`]) or as a page ([`html`]), or
+//! written for programs ([`json`]).
 //!
 //! Nothing depends on it: when it is away, spans are dropped and pods start all the same. Not for metrics
 //! and not for logs. It is untrusted: it has no capabilities, no credentials, and sees no pod's spec.
 //!
-//! `bulkhead trace` calls [`client::fetch`], [`client::list`], [`waterfall::render`] and [`html::render`].
+//! `bulkhead trace` calls [`client::fetch`], [`client::list`] and the three `render`s.
 
 mod actor;
 mod adapters;
@@ -16,6 +17,7 @@ pub mod client;
 pub mod core;
 mod error;
 pub mod html;
+pub mod json;
 #[cfg(test)]
 mod samples;
 pub mod waterfall;
