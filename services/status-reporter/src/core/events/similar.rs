@@ -74,7 +74,8 @@ impl Spam {
 
     /// Whether one more event of an object is heard.
     pub(super) fn allows(&mut self, now: BootTime, about: &About, severity: Severity) -> bool {
-        let bucket = self.objects.get(&(whole(about), severity), || Bucket { tokens: AT_ONCE, filled_at: now });
+        let bucket =
+            self.objects.get(&(whole(about), severity), || Bucket { tokens: AT_ONCE, filled_at: now });
         let won = now.since(bucket.filled_at).as_secs_f64() / ONE_MORE.as_secs_f64();
         bucket.tokens = (bucket.tokens + won).min(AT_ONCE);
         bucket.filled_at = now;
