@@ -8,10 +8,11 @@ use messages::{Owner, pod_lifecycle::Pod};
 use std::{
     convert::Infallible,
     env, fs,
-    io::Read,
+    io::{BufRead, BufReader},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    thread::sleep,
+    process::{Child, ChildStderr, Command, Stdio},
+    sync::{Arc, Mutex},
+    thread::{JoinHandle, sleep, spawn},
     time::{Duration, Instant},
 };
 
@@ -42,11 +43,14 @@ fn a_process() {
 
 struct Process {
     child: Child,
+    /// What it logged, as it comes.
+    log: Arc<Mutex<String>>,
+    reader: JoinHandle<()>,
 }
 
 impl Process {
     fn start(root_dir: &Path, deed: &str) -> Self {
-        let child = Command::new(env::current_exe().unwrap())
+        let mut child = Command::new(env::current_exe().unwrap())
             .args(["--exact", "a_process", "--nocapture"])
             .env(ROOT, root_dir)
             .env(DEED, deed)
@@ -55,7 +59,13 @@ impl Process {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        Self { child }
+        let log = Arc::new(Mutex::new(String::new()));
+        let reader = read_into(Arc::clone(&log), child.stderr.take().unwrap());
+        Self { child, log, reader }
+    }
+
+    fn has_logged(&self, text: &str) -> bool {
+        self.log.lock().unwrap().contains(text)
     }
 
     fn signal(&self, signal: rustix::process::Signal) {
@@ -75,10 +85,18 @@ impl Process {
             assert!(since.elapsed() < DEADLINE, "it does not end");
             sleep(Duration::from_millis(5));
         }
-        let mut log = String::new();
-        self.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+        wait_until("its log ends", || self.reader.is_finished());
+        let log = self.log.lock().unwrap().clone();
         (self.child.wait().unwrap().code(), log)
     }
+}
+
+fn read_into(log: Arc<Mutex<String>>, from: ChildStderr) -> JoinHandle<()> {
+    spawn(move || {
+        for line in BufReader::new(from).lines() {
+            *log.lock().unwrap() += &(line.unwrap() + "\n");
+        }
+    })
 }
 
 impl Drop for Process {
@@ -187,10 +205,10 @@ fn without_a_bus_it_waits_and_can_be_ended() {
     let process = Process::start(&root_dir, "wait");
     let pid = process.child.id();
     wait_until("it is ready", || is_ready(&root_dir, pid));
+    wait_until("it tells what it waits for", || process.has_logged("cannot connect to the bus"));
 
     process.signal(rustix::process::Signal::INT);
 
     let (code, log) = process.end();
     assert_eq!(code, Some(0), "{log}");
-    assert!(log.contains("cannot connect to the bus"), "{log}");
 }
