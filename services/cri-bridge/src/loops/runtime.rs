@@ -30,7 +30,9 @@ pub async fn tell(
     let mut told = self::away(driver, String::new());
     let mut is_first = true;
     loop {
-        let now = ask(&world, &told, *following.borrow()).await;
+        // Copied before the wait: a borrow held across it would stop the whole thread at the next change.
+        let seen = *following.borrow();
+        let now = ask(&world, &told, seen).await;
         note_handlers(&node, &now);
         note_health(&health, &now, *following.borrow());
         if is_first || now != told {

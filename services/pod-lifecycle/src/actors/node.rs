@@ -297,9 +297,10 @@ impl StreamHandler<News> for NodeActor {
         match news {
             News::Manifests(source, gathered) => {
                 let change = self.refusals.take(source, &gathered, &self.events);
-                ctx.wait(wrap_future(change.say(self.bus.clone())));
                 gathered.pods.iter().for_each(|(uid, _)| self.open_admission(uid));
                 self.step(Fact::Delivered { source, pods: gathered.pods }, ctx);
+                // Of several waits the one that was begun last is over first: refusals before `complete`.
+                ctx.wait(wrap_future(change.say(self.bus.clone())));
             }
             News::All(pods) => {
                 pods.iter().for_each(|(uid, _)| self.open_admission(uid));

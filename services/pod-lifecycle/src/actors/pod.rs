@@ -56,6 +56,13 @@ impl PodActor {
     }
 
     fn step(&mut self, fact: Fact, ctx: &mut Context<Self>) {
+        if let Some(saying) = self.take(fact, ctx) {
+            ctx.wait(wrap_future(say(self.kit.bus.clone(), self.uid().clone(), vec![saying])));
+        }
+    }
+
+    /// Steps the life and performs what follows, but for what is to be said.
+    fn take(&mut self, fact: Fact, ctx: &mut Context<Self>) -> Option<Saying> {
         let was_stopped = self.is_stopped();
         let stepped = self.life.step(fact, Moment(clock::now_unix()));
         if self.is_stopped() && !was_stopped {
@@ -63,7 +70,7 @@ impl PodActor {
         }
         self.set_wake(stepped.wake, ctx);
         self.watch_probes(&stepped);
-        self.perform(stepped, ctx);
+        self.perform(stepped, ctx)
     }
 
     fn is_stopped(&self) -> bool {
@@ -95,7 +102,7 @@ impl PodActor {
     }
 
     /// Everything is said before anything is asked: whoever is asked must know the decision.
-    fn perform(&mut self, stepped: Stepped, ctx: &mut Context<Self>) {
+    fn perform(&mut self, stepped: Stepped, ctx: &mut Context<Self>) -> Option<Saying> {
         let context = if stepped.is_in_start { self.start_context() } else { TraceContext::new() };
         let (mut sayings, mut is_over) = (Vec::new(), false);
         for effect in stepped.effects {
@@ -109,10 +116,9 @@ impl PodActor {
         }
         if is_over {
             self.leave(ctx);
-        } else if !sayings.is_empty() {
-            let saying = say(self.kit.bus.clone(), self.uid().clone(), sayings).with_context(context);
-            ctx.wait(wrap_future(saying));
+            return None;
         }
+        (!sayings.is_empty()).then_some((context, sayings))
     }
 
     fn ask(&self, asking: Asking, context: &TraceContext, ctx: &mut Context<Self>) {
@@ -143,12 +149,12 @@ impl Actor for PodActor {
 
     fn started(&mut self, ctx: &mut Context<Self>) {
         ctx.set_mailbox_capacity(MAILBOX);
-        for fact in std::mem::take(&mut self.first) {
-            self.step(fact, ctx);
-        }
-        // After what those facts had said.
+        let facts = std::mem::take(&mut self.first);
+        let sayings = facts.into_iter().filter_map(|fact| self.take(fact, ctx)).collect();
+        // All in one wait: of several waits the one that was begun last would be over first.
+        let saying = say(self.kit.bus.clone(), self.uid().clone(), sayings);
         let said = Said(self.uid().clone());
-        ctx.wait(wrap_future::<_, Self>(async {}).map(|(), actor, _| actor.kit.node.do_send(said)));
+        ctx.wait(wrap_future::<_, Self>(saying).map(|(), actor, _| actor.kit.node.do_send(said)));
     }
 }
 
@@ -166,15 +172,24 @@ impl Handler<Leave> for PodActor {
     }
 }
 
-async fn say(bus: Bus, uid: PodUid, sayings: Vec<Effect>) {
-    for saying in sayings {
-        match saying {
-            Effect::SayPod(pod) => bus.say(&*pod).await,
-            Effect::SayStatus(status) => bus.say(&*status).await,
-            Effect::SayProbes(probes) => bus.say(&*probes).await,
-            Effect::RetractProbes => bus.retract::<Probes>(&Key::from(&uid)).await,
-            Effect::Ask { .. } | Effect::Tell(_) | Effect::Save | Effect::Finish => {}
+/// What a step has to say, in the trace that it belongs to.
+type Saying = (TraceContext, Vec<Effect>);
+
+async fn say(bus: Bus, uid: PodUid, sayings: Vec<Saying>) {
+    for (context, effects) in sayings {
+        for effect in effects {
+            say_one(&bus, &uid, effect).with_context(context.clone()).await;
         }
+    }
+}
+
+async fn say_one(bus: &Bus, uid: &PodUid, effect: Effect) {
+    match effect {
+        Effect::SayPod(pod) => bus.say(&*pod).await,
+        Effect::SayStatus(status) => bus.say(&*status).await,
+        Effect::SayProbes(probes) => bus.say(&*probes).await,
+        Effect::RetractProbes => bus.retract::<Probes>(&Key::from(uid)).await,
+        Effect::Ask { .. } | Effect::Tell(_) | Effect::Save | Effect::Finish => {}
     }
 }
 
