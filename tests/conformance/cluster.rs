@@ -20,8 +20,16 @@ use tests::registry::Registry;
 const HOST: &str = "registry.k8s.io";
 
 /// What the stand-in holds: the images that `tests/tools/images` makes under these names.
-const IMAGES: &[&str] =
-    &["pause:3.10", "pause:3.10.2", "e2e-test-images/agnhost:2.63.0", "e2e-test-images/busybox:1.37.0-1"];
+const IMAGES: &[&str] = &[
+    "pause:3.10",
+    "pause:3.10.2",
+    "e2e-test-images/agnhost:2.63.0",
+    "e2e-test-images/busybox:1.37.0-1",
+    "e2e-test-images/nonewprivs:1.4",
+    "e2e-test-images/nonroot:1.5",
+];
+/// Their archives, besides those that every containerd of the tests has.
+const ARCHIVES: &[&str] = &["agnhost", "nonewprivs", "nonroot"];
 
 /// A running cluster; dropped, it is taken down.
 pub(crate) struct Cluster {
@@ -76,7 +84,9 @@ fn join(ground: &Arc<Ground>, plane: &ControlPlane, number: u8, flavour: Flavour
     let mut node = Node::joined(ground, plane, number, Version::V2_4)?;
     Registry::mirror(node.containerd())?;
     Registry::stand_in_for(HOST, node.containerd())?;
-    node.containerd().import(&parts::image("agnhost")?)?;
+    for archive in ARCHIVES {
+        node.containerd().import(&parts::image(archive)?)?;
+    }
     node.start_kubelet(flavour, plane)?;
     Ok(node)
 }
