@@ -100,6 +100,21 @@ impl Containerd {
         format!("unix://{}", self.socket().display())
     }
 
+    /// Which containerd it is.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// The file that describes the pod network; while it is away there is none.
+    pub fn network(&self) -> PathBuf {
+        self.folder.join("cni/10-bridge.conflist")
+    }
+
+    /// The folder in which the pod network keeps account of addresses; while it is none, no pod gets one.
+    pub fn addresses(&self) -> PathBuf {
+        self.folder.join("ipam")
+    }
+
     /// The folder of `hosts.toml` files, one folder per registry host.
     pub fn registries(&self) -> PathBuf {
         self.folder.join("certs.d")

@@ -2,7 +2,8 @@
 //! taken back when the test binary ends. Each scenario has a namespace of its own and leaves the node as it found it.
 //!
 //! The scenarios are played on our kubelet. `SCENARIOS=stock` plays them on upstream's instead, which proves the
-//! scenario right, and `SCENARIOS=both` on one after the other.
+//! scenario right, and `SCENARIOS=both` on one after the other. The runtime is containerd 2.4, or Debian's 1.6 with
+//! `CONTAINERD=1.6`.
 
 use std::env;
 use std::sync::{Arc, OnceLock};
@@ -22,6 +23,8 @@ use crate::registry::{self, Registry};
 
 /// Environment variable that says on which kubelet scenarios are played.
 const SELECTION: &str = "SCENARIOS";
+/// Environment variable that says on which containerd scenarios are played.
+const RUNTIME: &str = "CONTAINERD";
 
 /// A cluster of one node.
 pub struct Scene {
@@ -36,7 +39,7 @@ impl Scene {
     fn raise(flavour: Flavour, configure: fn(&mut Value)) -> Result<Self> {
         let ground = Ground::new()?;
         let plane = ControlPlane::start(&ground)?;
-        let mut node = Node::joined(&ground, &plane, 1, Version::V2_4)?;
+        let mut node = Node::joined(&ground, &plane, 1, runtime()?)?;
         node.configure(configure)?;
         node.start_kubelet(flavour, &plane)?;
         Ok(Self { flavour, plane, node, ground, registry: OnceLock::new() })
@@ -148,6 +151,14 @@ pub fn selected() -> Result<Vec<Flavour>> {
         Ok("stock") => Ok(vec![Flavour::Stock]),
         Ok("both") => Ok(vec![Flavour::Stock, Flavour::Ours]),
         Ok(other) => bail!("{SELECTION} is {other:?}; there is stock, ours and both"),
+    }
+}
+
+/// The containerd that scenarios are played on.
+fn runtime() -> Result<Version> {
+    match env::var(RUNTIME).as_deref() {
+        Err(_) | Ok("") => Ok(Version::V2_4),
+        Ok(version) => version.parse().with_context(|| format!("{RUNTIME} is {version:?}")),
     }
 }
 
