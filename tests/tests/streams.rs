@@ -1,13 +1,19 @@
 //! What a user sees of a container through the API server: its log and commands run in it.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use tests::namespace::Namespace;
+use jiff::Timestamp;
+use tests::namespace::{Namespace, SOON};
 use tests::scene::Scenes;
+use tests::wait;
 
 static SCENES: Scenes = Scenes::new(|_| {});
+
+/// Between two lines of a log of which one is shown: far more than asking for the log takes.
+const GAP: Duration = Duration::from_secs(5);
 
 /// Plays a scenario with a pod `web` that has written five lines and sleeps.
 fn play(name: &str, scenario: impl Fn(&Namespace) -> Result<()>) -> Result<()> {
@@ -38,9 +44,43 @@ fn a_log_is_shown_whole_or_in_part() -> Result<()> {
         let stamped = home.logs(&["web", "--timestamps", "--tail=1"])?;
         let (moment, line) = stamped.split_once(' ').context("one word")?;
         ensure!(line == "complaint\n", "the line is {line:?}");
-        moment.parse::<jiff::Timestamp>().with_context(|| format!("{moment} is no moment"))?;
+        moment.parse::<Timestamp>().with_context(|| format!("{moment} is no moment"))?;
         Ok(())
     })
+}
+
+#[test]
+fn a_log_is_shown_from_a_moment_on() -> Result<()> {
+    SCENES.play(|scene| {
+        let home = scene.namespace("since")?;
+        let script = "echo early; until [ -e /go ]; do sleep 0.1; done; echo late; exec sleep 3600";
+        home.run("web", &format!(r#"containers: [{{ name: app, command: [sh, -c, "{script}"] }}]"#))?;
+        home.ready("web")?;
+        let early = wait::until("an early line of some age", SOON, || {
+            let early = written(&home, "early")?;
+            ensure!(age(early) >= GAP, "it is {:?} old", age(early));
+            Ok(early)
+        })?;
+        home.exec("web", "app", &["touch", "/go"])?;
+        let late = wait::until("the late line", SOON, || written(&home, "late"))?;
+        let since = format!("--since={}s", age(early).as_secs());
+        ensure!(home.logs(&["web", &since])? == "late\n", "{since} shows other lines");
+        let from = format!("--since-time={}", Timestamp::from_second(late.as_second())?); // the API has whole seconds
+        ensure!(home.logs(&["web", &from])? == "late\n", "{from} shows other lines");
+        Ok(())
+    })
+}
+
+/// When the pod wrote this line.
+fn written(home: &Namespace, line: &str) -> Result<Timestamp> {
+    let stamped = home.logs(&["web", "--timestamps"])?;
+    let of_line = |each: &str| Some(each.strip_suffix(line)?.trim_end().to_owned());
+    let moment = stamped.lines().find_map(of_line).with_context(|| format!("the log is {stamped:?}"))?;
+    moment.parse().with_context(|| format!("{moment} is no moment"))
+}
+
+fn age(moment: Timestamp) -> Duration {
+    Timestamp::now().duration_since(moment).unsigned_abs()
 }
 
 #[test]
@@ -153,6 +193,36 @@ fn a_command_is_given_input() -> Result<()> {
         ensure!(said == "50000\nbye\n", "it says {said:?}");
         Ok(())
     })
+}
+
+#[test]
+fn a_command_has_the_users_terminal() -> Result<()> {
+    play("exec-terminal", |home| {
+        // The size reaches the container after the command has begun.
+        let line = "until [ \"$(stty size)\" = \"33 77\" ]; do sleep 0.1; done; tty; read word; echo I heard $word; exit 5";
+        let mut command = on_a_terminal(&exec(home, &["--stdin", "--tty"], line)?);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let mut keyboard = child.stdin.take().context("no keyboard")?;
+        keyboard.write_all(b"hello\n")?;
+        let done = child.wait_with_output()?; // the keyboard stays until then
+        drop(keyboard);
+        let screen = String::from_utf8(done.stdout)?;
+        ensure!(done.status.code() == Some(5), "it ended with {}; the screen shows {screen:?}", done.status);
+        ensure!(screen.contains("/dev/pts/"), "the command has no terminal: {screen:?}");
+        ensure!(screen.contains("I heard hello"), "the command did not hear the keyboard: {screen:?}");
+        Ok(())
+    })
+}
+
+/// The command on a terminal of 33 rows and 77 columns, made by `script` of Debian's bsdutils.
+fn on_a_terminal(command: &Command) -> Command {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let words: Vec<_> = words.map(|word| format!("'{}'", word.to_string_lossy())).collect();
+    let mut script = Command::new("script");
+    script.args(["--quiet", "--return", "--command"]);
+    script.arg(format!("stty rows 33 cols 77; exec {}", words.join(" "))).arg("/dev/null");
+    script.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    script
 }
 
 #[test]
