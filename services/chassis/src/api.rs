@@ -14,8 +14,10 @@ use hyper_util::{
 use kube::{
     Config,
     client::{Body, ConfigExt},
+    runtime::utils::Backoff,
 };
 use messages::Owner;
+use rand::Rng;
 use std::{
     io,
     path::{Path, PathBuf},
@@ -24,12 +26,39 @@ use std::{
 use tokio::{net::UnixStream, sync::watch};
 use tower::{BoxError, Service, ServiceBuilder};
 
+/// Pauses between tries to watch, the first and the longest: an API server that comes back is noticed within
+/// half of the ten seconds in which a node has to catch up.
+const WATCH_PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+
 /// How long an unused connection to the gate is kept, so that an idle process holds none.
 const IDLE: Duration = Duration::from_secs(30);
 
 /// The header of an answer that says: this is api-gate speaking, the catalog allows the asker nothing of
 /// the kind, and its program is at fault.
 pub const FORBIDDEN_BY: &str = "bulkhead-forbidden-by";
+
+/// Pauses between tries to watch, for `kube`'s watchers: doubled with each failure, and spread by chance.
+#[derive(Debug, Default)]
+pub struct WatchPauses {
+    failures: u32,
+}
+
+impl Iterator for WatchPauses {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        let (first, longest) = WATCH_PAUSES;
+        let whole = first.saturating_mul(1 << self.failures.min(16)).min(longest);
+        self.failures = self.failures.saturating_add(1);
+        Some(rand::rng().random_range(whole / 2..=whole))
+    }
+}
+
+impl Backoff for WatchPauses {
+    fn reset(&mut self) {
+        self.failures = 0;
+    }
+}
 
 /// The first request of this process that the catalog does not allow.
 #[derive(Debug, Clone)]
@@ -157,6 +186,20 @@ mod tests {
             timeout(Duration::from_millis(20), forbidden.first()).await.is_err(),
             "the API server's own no"
         );
+    }
+
+    #[test]
+    fn pauses_double_up_to_the_longest_and_begin_anew() {
+        let mut pauses = WatchPauses::default();
+        let ms = Duration::from_millis;
+        for (least, most) in
+            [(100, 200), (200, 400), (400, 800), (800, 1600), (1600, 3200), (2500, 5000), (2500, 5000)]
+        {
+            let pause = pauses.next().unwrap();
+            assert!((ms(least)..=ms(most)).contains(&pause), "{pause:?} is not within {least} to {most} ms");
+        }
+        pauses.reset();
+        assert!(pauses.next().unwrap() <= ms(200));
     }
 
     #[actix::test]

@@ -70,3 +70,13 @@ pub(crate) enum Unmade {
     #[error("interrupted")]
     Interrupted,
 }
+
+impl Unmade {
+    /// Whether it is only that the API server is out of reach for the moment.
+    pub(crate) fn is_passing(&self) -> bool {
+        let (Self::Unchecked(denied) | Self::Object(_, denied) | Self::Token(denied)) = self else {
+            return false;
+        };
+        matches!(denied, Denied::Away(_))
+    }
+}

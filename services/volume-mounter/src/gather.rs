@@ -150,7 +150,7 @@ impl Need<'_> {
         let mut tries = 0;
         loop {
             let answer = timeout(PATIENCE, ask()).await;
-            match answer.unwrap_or_else(|_| Err(Denied::Failed(format!("no answer within {PATIENCE:?}")))) {
+            match answer.unwrap_or_else(|_| Err(Denied::Away(format!("no answer within {PATIENCE:?}")))) {
                 Err(Denied::NotFound | Denied::Forbidden(_)) if clock::now_boot() < until => {
                     tokio::time::sleep(backoff::while_fresh(tries)).await;
                     tries += 1;

@@ -94,7 +94,10 @@ pub enum Denied {
     /// This node may not have it, or not yet.
     #[error("{0}")]
     Forbidden(String),
-    /// The server is away or failed.
+    /// The server is away or has no time.
+    #[error("{0}")]
+    Away(String),
+    /// It said no for another reason.
     #[error("{0}")]
     Failed(String),
     /// The node runs without an API server.

@@ -88,7 +88,9 @@ async fn denials_are_told_apart() {
     let cases = [
         (404, "secrets \"x\" not found", Denied::NotFound),
         (403, forbidden, Denied::Forbidden(forbidden.into())),
-        (500, "etcd is away", Denied::Failed("etcd is away".into())),
+        (422, "no such audience", Denied::Failed("no such audience".into())),
+        (429, "too many requests", Denied::Away("too many requests".into())),
+        (500, "etcd is away", Denied::Away("etcd is away".into())),
     ];
     for (code, message, want) in cases {
         let (api, _) = server(move |_| status(code, message));

@@ -8,6 +8,7 @@ use crate::{
     },
     ports::{Bearer, Denied, Issued, Objects, Versioned},
 };
+use chassis::api::WatchPauses;
 use futures::{
     FutureExt, StreamExt,
     future::LocalBoxFuture,
@@ -113,8 +114,11 @@ fn denied(error: kube::Error) -> Denied {
     match error {
         kube::Error::Api(status) if status.code == 404 => Denied::NotFound,
         kube::Error::Api(status) if status.code == 403 => Denied::Forbidden(status.message.clone()),
+        kube::Error::Api(status) if status.code == 429 || status.code >= 500 => {
+            Denied::Away(status.message.clone())
+        }
         kube::Error::Api(status) => Denied::Failed(status.message.clone()),
-        other => Denied::Failed(chassis::error::chain(&other)),
+        other => Denied::Away(chassis::error::chain(&other)),
     }
 }
 
@@ -131,7 +135,7 @@ where
         + 'static,
 {
     let objects = Kube::<K>::namespaced(client, &reference.namespace);
-    let told = watch_object(objects, &reference.name).default_backoff();
+    let told = watch_object(objects, &reference.name).backoff(WatchPauses::default());
     let told = told.filter_map(|told| {
         ready(match told {
             Ok(object) => Some(object.map(versioned)),

@@ -20,7 +20,7 @@ pub enum Fact {
         /// Which.
         volume: VolumeName,
         /// When to refill it at the latest, or why it failed.
-        result: Result<Option<Duration>, String>,
+        result: Result<Option<Duration>, Setback>,
     },
     /// What these volumes are filled from has changed.
     Changed(Vec<VolumeName>),
@@ -30,6 +30,15 @@ pub enum Fact {
     ReleaseAsked,
     /// Taking down has ended.
     TakenDown(Result<(), String>),
+}
+
+/// Why a volume was not made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setback {
+    /// A sentence for the pod's author.
+    pub why: String,
+    /// Something outside is out of reach for the moment.
+    pub passing: bool,
 }
 
 /// What a wake-up is for.
@@ -161,13 +170,13 @@ impl Progress {
         Some(Effect::Make(volume.clone()))
     }
 
-    fn made(&mut self, volume: &VolumeName, result: Result<Option<Duration>, String>) -> Vec<Effect> {
+    fn made(&mut self, volume: &VolumeName, result: Result<Option<Duration>, Setback>) -> Vec<Effect> {
         let Some(turn) = self.volumes.get_mut(volume) else { return vec![] };
         turn.working = false;
         let again = std::mem::take(&mut turn.again);
         let mut effects = match result {
             Ok(next) => self.succeeded(volume, next),
-            Err(why) => self.failed(volume, why),
+            Err(setback) => self.failed(volume, setback),
         };
         if self.releasing {
             effects = self.take_down_when_idle();
@@ -188,10 +197,10 @@ impl Progress {
         wake.into_iter().chain(changed.then_some(Effect::Say)).collect()
     }
 
-    fn failed(&mut self, volume: &VolumeName, why: String) -> Vec<Effect> {
+    fn failed(&mut self, volume: &VolumeName, Setback { why, passing }: Setback) -> Vec<Effect> {
         let Some(turn) = self.volumes.get_mut(volume) else { return vec![] };
         turn.failures = turn.failures.saturating_add(1);
-        let wait = backoff::after(turn.failures);
+        let wait = if passing { backoff::while_away } else { backoff::after }(turn.failures);
         let message = format!("MountVolume.SetUp failed for volume \"{volume}\" : {why}");
         self.fault = Some(message.clone());
         vec![Effect::Say, Effect::Tell(message), Effect::WakeAfter(Wake::Volume(volume.clone()), wait)]

@@ -141,7 +141,7 @@ impl Maps {
     fn admit(&self) -> Result<(), Denied> {
         self.requests.set(self.requests.get() + 1);
         if self.away.get() {
-            return Err(Denied::Failed("connection refused".into()));
+            return Err(Denied::Away("connection refused".into()));
         }
         match self.forbidden.get() {
             0 => Ok(()),

@@ -10,7 +10,7 @@ use crate::{
     core::{
         mount_table,
         path::VolumeName,
-        progress::{Effect, Fact, Stage, Wake},
+        progress::{Effect, Fact, Setback, Stage, Wake},
     },
     gather::Versions,
     make::{Failed, Job, Made},
@@ -44,7 +44,8 @@ impl PodActor {
 
     fn make(&mut self, name: VolumeName, ctx: &mut Context<Self>) {
         let Some(job) = self.job(&name) else {
-            let result = Err("the pod does not want it any more".to_owned());
+            let why = "the pod does not want it any more".to_owned();
+            let result = Err(Setback { why, passing: false });
             return self.step(Fact::Made { volume: name, result }, ctx);
         };
         let making = job.make().instrument(self.span(&name));
@@ -94,7 +95,7 @@ impl PodActor {
             }
             Err(failed) => {
                 self.follow(failed.versions, ctx);
-                Err(error::chain(&failed.why))
+                Err(Setback { why: error::chain(&failed.why), passing: failed.why.is_passing() })
             }
         };
         let now = (self.record.checked, self.record.volumes.get(name.as_str()).cloned());

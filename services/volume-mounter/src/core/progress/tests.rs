@@ -15,7 +15,8 @@ fn made(text: &str) -> Fact {
 }
 
 fn failed(text: &str) -> Fact {
-    Fact::Made { volume: name(text), result: Err("configmap \"c\" not found".into()) }
+    let setback = Setback { why: "configmap \"c\" not found".into(), passing: false };
+    Fact::Made { volume: name(text), result: Err(setback) }
 }
 
 fn make(text: &str) -> Effect {
@@ -44,6 +45,22 @@ fn volumes_are_made_side_by_side_and_the_pod_is_ready_with_the_last() {
     assert_eq!(progress.stage(), Stage::Preparing);
     assert_eq!(progress.step(made("a")), [Effect::Say]);
     assert_eq!(progress.stage(), Stage::Ready);
+}
+
+#[test]
+fn while_the_api_server_is_away_it_is_asked_again_within_seconds() {
+    let away = Setback { why: "connection refused".into(), passing: true };
+    let (mut progress, mut waits) = (after(&[wanted(&["a"])]), Vec::new());
+    for _ in 0..6 {
+        let effects = progress.step(Fact::Made { volume: name("a"), result: Err(away.clone()) });
+        let wait = effects.iter().find_map(|effect| match effect {
+            Effect::WakeAfter(_, wait) => Some(wait.as_millis()),
+            _ => None,
+        });
+        waits.extend(wait);
+        progress.step(Fact::Woken(Wake::Volume(name("a"))));
+    }
+    assert_eq!(waits, [500, 1000, 2000, 4000, 4000, 4000]);
 }
 
 #[test]
