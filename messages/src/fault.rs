@@ -25,8 +25,8 @@ pub enum Refusal {
         /// What is not known.
         what: String,
     },
-    /// The receiver is leaving, or has too much in hand.
-    #[error("the receiver is busy or leaving")]
+    /// The receiver is leaving, has too much in hand, or does not reach what it needs for everything.
+    #[error("the receiver is busy, leaving or cut off")]
     Unavailable,
     /// The command asks for what its receiver never does.
     #[error("not allowed: {why}")]
@@ -43,12 +43,22 @@ pub struct Fault {
     pub reason: String,
     /// A sentence for people. Never contains a secret.
     pub message: String,
+    /// Nothing is wrong with what was asked: something that it needs, such as the API server, is out of reach
+    /// for the moment. Worth trying again within seconds.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub passing: bool,
 }
 
 impl Fault {
     /// A fault of this reason and message.
     pub fn new(reason: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { reason: reason.into(), message: message.into() }
+        Self { reason: reason.into(), message: message.into(), passing: false }
+    }
+
+    /// The same, as one that will pass by itself or not.
+    #[must_use]
+    pub fn passing(self, passing: bool) -> Self {
+        Self { passing, ..self }
     }
 }
 

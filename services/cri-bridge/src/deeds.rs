@@ -1,10 +1,11 @@
 //! The deeds: what is done to the runtime for one pod, each a future that a pod's actor begins.
 //!
 //! A deed sees the pod as it was when it began ([`Subject`]), tells its actor what it sees on the way
-//! ([`Saw`]) and ends in one of three ways ([`End`]). It looks at `halt` before it makes anything, and
+//! ([`Saw`]) and ends in one of four ways ([`End`]). It looks at `halt` before it makes anything, and
 //! finishes what is under way before it ends.
 
 pub mod collect;
+mod follow_up;
 pub mod forget;
 mod hook;
 pub mod pull;
@@ -16,7 +17,7 @@ pub mod stream;
 
 use crate::{
     actors::gate::{Enter, Pass, TurnedAway},
-    adapters::api_server::Settling,
+    adapters::{api_server::Settling, containerd::RuntimeError},
     core::{labels::PodIdentity, node::Node, spec},
     ports::{Told, World},
 };
@@ -41,6 +42,15 @@ pub enum End {
     Failed(Fault),
     /// It was given up because the pod is to stop.
     Halted,
+    /// The runtime is away. What was done will show when it is back; until then nobody is told of a fault.
+    Away,
+}
+
+impl End {
+    /// How a deed ends whose call failed: with a fault, unless it is only that the runtime is away.
+    fn of_call(error: &RuntimeError, fault: impl FnOnce() -> Self) -> Self {
+        if error.is_unreached() || error.is_cut_off() { Self::Away } else { fault() }
+    }
 }
 
 impl From<Fault> for End {

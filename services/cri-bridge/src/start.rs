@@ -31,7 +31,7 @@ use tokio::{
 };
 
 /// Pauses between tries to reach the runtime, from the first to the longest.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3));
+const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_millis(500));
 
 /// What the service works with from now on.
 pub(crate) struct Begun {

@@ -4,7 +4,7 @@
 //! kept. Services are watched, since every container needs all of its namespace's.
 
 use crate::core::env::{Fetched, Object, ObjectKind};
-use chassis::clock;
+use chassis::{api::WatchPauses, clock};
 use futures::StreamExt;
 use k8s_openapi::{
     api::{
@@ -67,6 +67,8 @@ pub enum ObjectError {
         what: String,
         /// What it said.
         why: String,
+        /// It is away or has no time: it may say otherwise in a moment.
+        passing: bool,
     },
 }
 
@@ -130,8 +132,10 @@ impl ApiServer {
         match data {
             Ok(data) => Fetched::Data(data),
             Err(ObjectError::Missing { .. }) => Fetched::Missing,
-            Err(ObjectError::Unreadable { why, .. }) => Fetched::Unreadable(why),
-            Err(standalone @ ObjectError::Standalone { .. }) => Fetched::Unreadable(standalone.to_string()),
+            Err(ObjectError::Unreadable { why, passing, .. }) => Fetched::Unreadable { why, passing },
+            Err(standalone @ ObjectError::Standalone { .. }) => {
+                Fetched::Unreadable { why: standalone.to_string(), passing: false }
+            }
         }
     }
 
@@ -212,8 +216,11 @@ fn code(error: &Error) -> Option<u16> {
 fn object_error(what: String, error: &Error) -> ObjectError {
     match (code(error), error) {
         (Some(404), _) => ObjectError::Missing { what },
-        (_, Error::Api(status)) => ObjectError::Unreadable { what, why: status.message.clone() },
-        (_, error) => ObjectError::Unreadable { what, why: chassis::error::chain(error) },
+        (_, Error::Api(status)) => {
+            let passing = status.code == 429 || status.code >= 500;
+            ObjectError::Unreadable { what, why: status.message.clone(), passing }
+        }
+        (_, error) => ObjectError::Unreadable { what, why: chassis::error::chain(error), passing: true },
     }
 }
 
@@ -229,7 +236,8 @@ async fn watch_services(
         service.labels_mut().clear();
         service.status = None;
     };
-    let events = watcher(api, watcher::Config::default()).default_backoff().modify(slim).reflect(writer);
+    let events =
+        watcher(api, watcher::Config::default()).backoff(WatchPauses::default()).modify(slim).reflect(writer);
     let mut events = std::pin::pin!(events);
     while let Some(event) = events.next().await {
         match event {

@@ -1,7 +1,7 @@
 //! A container of a pod becomes a container's configuration (`kuberuntime_container.go`).
 
 use super::{
-    env::{EnvError, Variables},
+    env::Variables,
     expansion, labels,
     mounts::MountError,
     names,
@@ -15,9 +15,6 @@ use proto::runtime::v1 as cri;
 /// Why a container has no configuration; the message of `CreateContainerConfigError`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ContainerError {
-    /// Its environment.
-    #[error(transparent)]
-    Env(#[from] EnvError),
     /// Its mounts.
     #[error(transparent)]
     Mount(#[from] MountError),

@@ -32,6 +32,8 @@ pub enum EnvError {
         object: Object,
         /// What the API server said.
         why: String,
+        /// It may say otherwise in a moment.
+        passing: bool,
     },
     /// The object has no such key.
     #[error("couldn't find key {key} in {kind} {namespace}/{name}", kind = .object.kind.title(), name = .object.name)]
@@ -121,7 +123,12 @@ pub enum Fetched {
     /// There is none.
     Missing,
     /// It could not be read.
-    Unreadable(String),
+    Unreadable {
+        /// What the API server said.
+        why: String,
+        /// It may say otherwise in a moment.
+        passing: bool,
+    },
 }
 
 /// How reading a file in a volume went.
@@ -290,8 +297,8 @@ impl Resolving<'_> {
     ) -> Result<Option<&BTreeMap<String, String>>, EnvError> {
         match self.sources.objects.get(object) {
             Some(Fetched::Data(data)) => Ok(Some(data)),
-            Some(Fetched::Unreadable(why)) => {
-                Err(EnvError::Unreadable { object: object.clone(), why: why.clone() })
+            Some(Fetched::Unreadable { why, passing }) => {
+                Err(EnvError::Unreadable { object: object.clone(), why: why.clone(), passing: *passing })
             }
             Some(Fetched::Missing) | None if optional.unwrap_or_default() => Ok(None),
             Some(Fetched::Missing) | None => Err(EnvError::Missing(object.clone())),

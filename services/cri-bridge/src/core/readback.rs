@@ -1,8 +1,13 @@
 //! The runtime's answers in the contract's words.
 
-use super::labels::{self, PodIdentity, Remembered};
+use super::{
+    env::Variables,
+    labels::{self, PodIdentity, Remembered},
+};
 use messages::cri_bridge::{Container, ContainerState, LinuxUser, Resources, Sandbox};
 use proto::runtime::v1 as cri;
+use serde::Deserialize;
+use std::collections::HashMap;
 
 /// A sandbox, and whose it is; `None` for what no kubelet made.
 pub fn sandbox(status: &cri::PodSandboxStatus) -> Option<(PodIdentity, Sandbox)> {
@@ -50,6 +55,27 @@ pub fn container(status: &cri::ContainerStatus, sandbox: &str, own_message: &str
     })
 }
 
+/// The environment of a container as its verbose status tells it: `process.env` of the OCI runtime
+/// specification, which containerd and CRI-O show under the same name. `None` where a runtime does not.
+pub fn environment(info: &HashMap<String, String>) -> Option<Variables> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Info {
+        runtime_spec: Spec,
+    }
+    #[derive(Deserialize)]
+    struct Spec {
+        process: Process,
+    }
+    #[derive(Deserialize)]
+    struct Process {
+        env: Vec<String>,
+    }
+    let info: Info = serde_json::from_str(info.get("info")?).ok()?;
+    let split = |variable: String| variable.split_once('=').map(|(name, value)| (name.into(), value.into()));
+    info.runtime_spec.process.env.into_iter().map(split).collect()
+}
+
 /// A container's state in the contract's words.
 pub fn state(state: cri::ContainerState) -> ContainerState {
     match state {
@@ -78,7 +104,6 @@ mod tests {
     use super::*;
     use crate::core::samples;
     use serde_json::json;
-    use std::collections::HashMap;
 
     fn labels_of_pod() -> HashMap<String, String> {
         labels::of_sandbox(&samples::pod(json!({"containers": []})))
@@ -147,5 +172,15 @@ mod tests {
     fn foreign_things_are_nobodys() {
         assert!(super::sandbox(&cri::PodSandboxStatus::default()).is_none());
         assert!(container(&cri::ContainerStatus::default(), "s", "").is_none());
+    }
+    #[test]
+    fn an_environment_is_read_from_what_the_runtime_shows() {
+        let of = |info: serde_json::Value| environment(&HashMap::from([("info".into(), info.to_string())]));
+        let shown = json!({"pid": 7, "runtimeSpec": {"process": {"env": ["A=1", "B=x=y", "C="]}}});
+        let want = [("A", "1"), ("B", "x=y"), ("C", "")].map(|(name, value)| (name.into(), value.into()));
+        assert_eq!(of(shown), Some(Variables::from(want)));
+        assert_eq!(of(json!({"runtimeSpec": {"process": {"env": ["no value"]}}})), None);
+        assert_eq!(of(json!({"pid": 7})), None);
+        assert_eq!(environment(&HashMap::new()), None);
     }
 }

@@ -1,7 +1,10 @@
 //! Giving back what a stopped pod still holds.
 
 use super::{End, Saw, Subject, read};
-use crate::{adapters::pod_files, core::names};
+use crate::{
+    adapters::{containerd::RuntimeError, pod_files},
+    core::names,
+};
 use chassis::error;
 use futures::future::join_all;
 use messages::{Fault, cri_bridge::ContainerState};
@@ -9,34 +12,39 @@ use tokio::task::spawn_blocking;
 
 /// Removes the pod's cgroup, and with `remove_containers` its dead containers, sandboxes and logs.
 pub async fn forget(mut subject: Subject, remove_containers: bool) -> End {
-    match run(&mut subject, remove_containers).await {
-        Ok(()) => End::Done,
-        Err(why) => End::Failed(Fault::new("FailedForgetPod", why)),
-    }
+    run(&mut subject, remove_containers).await.map_or_else(|end| end, |()| End::Done)
 }
 
-async fn run(subject: &mut Subject, remove_containers: bool) -> Result<(), String> {
-    let held = read::all(subject).await.map_err(|error| error.shown())?;
+fn failed(why: String) -> End {
+    End::Failed(Fault::new("FailedForgetPod", why))
+}
+
+fn not_answered(error: &RuntimeError) -> End {
+    End::of_call(error, || failed(error.shown()))
+}
+
+async fn run(subject: &mut Subject, remove_containers: bool) -> Result<(), End> {
+    let held = read::all(subject).await.map_err(|error| not_answered(&error))?;
     (subject.sandboxes, subject.containers) = (held.sandboxes, held.containers);
     let runs = subject.containers.iter().find(|it| it.state == ContainerState::Running);
     if let Some(running) = runs {
-        return Err(format!("container {} still runs", running.name));
+        return Err(failed(format!("container {} still runs", running.name)));
     }
     if remove_containers {
         remove(subject).await?;
     }
     let uid = subject.uid.clone();
     let removed = subject.world.with_cgroups(move |cgroups| cgroups.remove(&uid)).await;
-    removed.map_err(|bad| error::chain(&bad))?;
+    removed.map_err(|bad| failed(error::chain(&bad)))?;
     subject.saw(Saw::Cgroup(false));
     if remove_containers {
         subject.world.claims.release(&subject.uid);
     }
-    read::all(subject).await.map(drop).map_err(|error| error.shown())
+    read::all(subject).await.map(drop).map_err(|error| not_answered(&error))
 }
 
 /// Containers before the sandboxes that they are in, logs last.
-async fn remove(subject: &Subject) -> Result<(), String> {
+async fn remove(subject: &Subject) -> Result<(), End> {
     let runtime = &subject.world.runtime;
     let containers = subject.containers.iter().map(|it| runtime.remove_container(&it.id));
     first_failure(join_all(containers).await)?;
@@ -56,9 +64,9 @@ async fn remove(subject: &Subject) -> Result<(), String> {
         pod_files::remove_dead_links(&links);
         removed
     });
-    removed.await.expect("removing files does not panic").map_err(|bad| error::chain(&bad))
+    removed.await.expect("removing files does not panic").map_err(|bad| failed(error::chain(&bad)))
 }
 
-fn first_failure(ends: Vec<Result<(), crate::adapters::containerd::RuntimeError>>) -> Result<(), String> {
-    ends.into_iter().find_map(Result::err).map_or(Ok(()), |error| Err(error.shown()))
+fn first_failure(ends: Vec<Result<(), RuntimeError>>) -> Result<(), End> {
+    ends.into_iter().find_map(Result::err).map_or(Ok(()), |error| Err(not_answered(&error)))
 }

@@ -54,6 +54,7 @@ pub async fn pull(subject: Subject, container: ContainerName) -> Pulled {
     };
     ended.map_err(|fault| match fault {
         Fault::Halted => End::Halted,
+        Fault::Away => End::Away,
         Fault::Told(fault) => {
             let (reason, message) = fault.event();
             subject.tell_of(kind, &container, Told::warning(reason, message));
@@ -68,6 +69,16 @@ pub async fn pull(subject: Subject, container: ContainerName) -> Pulled {
 enum Fault {
     Told(PullFault),
     Halted,
+    Away,
+}
+
+impl Fault {
+    fn of_call(error: &RuntimeError, fault: impl FnOnce() -> PullFault) -> Self {
+        match End::of_call(error, || End::Done) {
+            End::Away => Self::Away,
+            _ => Self::Told(fault()),
+        }
+    }
 }
 
 impl Wanted<'_> {
@@ -75,8 +86,8 @@ impl Wanted<'_> {
         if policy != PullPolicy::Always {
             let present = self.subject.world.runtime.image_status(self.spec()).await;
             let inspect =
-                |error: RuntimeError| PullFault::Inspect { image: self.image.clone(), why: error.shown() };
-            if let Some(present) = present.map_err(|error| Fault::Told(inspect(error)))? {
+                |error: &RuntimeError| PullFault::Inspect { image: self.image.clone(), why: error.shown() };
+            if let Some(present) = present.map_err(|error| Fault::of_call(&error, || inspect(&error)))? {
                 self.tell(Told::normal("Pulled", pull::present(&self.image)));
                 return Ok(present.id);
             }
@@ -108,7 +119,7 @@ impl Wanted<'_> {
             Ok(Err(TurnedAway::Closed)) | Err(_) => return Err(Fault::Halted),
         };
         let turned = clock::now_boot();
-        let pulled = self.try_all(&credentials).await.map_err(|why| self.failed(why));
+        let pulled = self.try_all(&credentials).await;
         drop(pass);
         let image_ref = pulled?;
         let now = clock::now_boot();
@@ -117,20 +128,20 @@ impl Wanted<'_> {
     }
 
     /// Tries credentials in order until one works.
-    async fn try_all(&self, credentials: &[Option<&Credential>]) -> Result<String, String> {
+    async fn try_all(&self, credentials: &[Option<&Credential>]) -> Result<String, Fault> {
         let mut failures = Vec::new();
         for credential in credentials {
             let span = deed_span!("pull image", container.image.name = self.image, k8s.container.name = %self.container);
             let pulling = self.subject.world.runtime.pull_image(self.request(*credential));
             match pulling.instrument(self.subject.span(span)).await {
                 Ok(image_ref) => return Ok(image_ref),
-                Err(error) => failures.push(named(&error)),
+                Err(error) => failures.push(error),
             }
         }
-        match failures.len() {
-            1 => Err(failures.remove(0)),
-            _ => Err(format!("[{}]", failures.join(", "))),
-        }
+        let shown: Vec<String> = failures.iter().map(named).collect();
+        let why = || if shown.len() == 1 { shown.concat() } else { format!("[{}]", shown.join(", ")) };
+        let failed = || PullFault::Pull { image: self.image.clone(), why: why() };
+        Err(failures.last().map_or_else(|| Fault::Told(failed()), |last| Fault::of_call(last, failed)))
     }
 
     fn request(&self, credential: Option<&Credential>) -> cri::PullImageRequest {

@@ -1,6 +1,6 @@
 //! Making a pod's cgroup and sandbox.
 
-use super::{End, Saw, Subject, deed_span, read};
+use super::{End, Saw, Subject, deed_span, follow_up, read};
 use crate::{
     adapters::{containerd::RuntimeError, pod_files},
     core::{
@@ -17,17 +17,13 @@ use chassis::error;
 use futures::future::join_all;
 use messages::Fault;
 use proto::runtime::v1 as cri;
-use std::{path::Path, time::Duration};
-use tokio::time::{Instant, sleep};
+use std::path::Path;
 use tracing::{Instrument, warn};
 
 /// Reason of faults and events.
 const FAILED: &str = "FailedCreatePodSandBox";
 /// Reason of events about the cgroup.
 const FAILED_CGROUP: &str = "FailedCreatePodContainer";
-
-/// How often a sandbox is looked for whose making was not answered.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Makes the sandbox of an attempt, after stopping those of earlier ones.
 pub async fn ensure(subject: Subject, attempt: u32) -> End {
@@ -65,7 +61,7 @@ async fn make(subject: &Subject, attempt: u32) -> Result<(), End> {
     drop(pass);
     let id = match run {
         Ok(id) => id,
-        Err(error) if error.is_of_unknown_outcome() => follow_up(subject, attempt, error).await?,
+        Err(error) if error.is_of_unknown_outcome() => look_for(subject, attempt, &error).await?,
         Err(error) => return Err(not_created(&error)),
     };
     read::sandbox(subject, &id).await.map(drop).map_err(|error| not_created(&error))
@@ -123,26 +119,16 @@ async fn stop_others(subject: &Subject, attempt: u32) {
     join_all(stopped).await;
 }
 
-/// The runtime may be making it still: nothing is asked for again under the same name. It is looked
-/// for until it is there, or for as long as making one may take.
-async fn follow_up(subject: &Subject, attempt: u32, unanswered: RuntimeError) -> Result<String, End> {
-    let deadline = Instant::now() + subject.world.settings.patience;
-    loop {
-        let listed = subject.world.runtime.list_sandboxes(Some(&subject.uid)).await;
+/// The sandbox of an attempt whose making was not answered.
+async fn look_for(subject: &Subject, attempt: u32, unanswered: &RuntimeError) -> Result<String, End> {
+    let found = follow_up::look_for(subject, unanswered, || async {
+        let listed = subject.world.runtime.list_sandboxes(Some(&subject.uid)).await?;
         let of_attempt = |sandbox: &cri::PodSandbox| {
             sandbox.metadata.as_ref().is_some_and(|metadata| metadata.attempt == attempt)
         };
-        if let Some(found) = listed.into_iter().flatten().find(of_attempt) {
-            return Ok(found.id);
-        }
-        if subject.is_halted() {
-            return Err(End::Halted);
-        }
-        if Instant::now() >= deadline {
-            return Err(not_created(&unanswered));
-        }
-        sleep(LOOK_EVERY).await;
-    }
+        Ok(listed.into_iter().find(of_attempt).map(|sandbox| sandbox.id))
+    });
+    found.await?.ok_or_else(|| not_created(unanswered))
 }
 
 fn tell_notices(subject: &Subject, notices: Vec<Notice>) {
@@ -155,7 +141,7 @@ fn tell_notices(subject: &Subject, notices: Vec<Notice>) {
 }
 
 fn not_created(error: &RuntimeError) -> End {
-    failed(format!("Failed to create pod sandbox: {}", error.shown()))
+    End::of_call(error, || failed(format!("Failed to create pod sandbox: {}", error.shown())))
 }
 
 fn failed(message: String) -> End {

@@ -1,8 +1,9 @@
 //! Making and starting one instance of a container, with its postStart hook.
 
 mod config;
+mod environment;
 
-use super::{End, Subject, deed_span, hook, read, stop};
+use super::{End, Subject, deed_span, follow_up, hook, read, stop};
 use crate::{
     adapters::{containerd::RuntimeError, pod_files},
     core::{
@@ -12,14 +13,10 @@ use crate::{
     ports::Told,
 };
 use chassis::error;
+use config::ConfigError;
 use messages::{ContainerName, Fault, cri_bridge::ContainerState, pod_lifecycle::ContainerKind};
 use proto::runtime::v1 as cri;
-use std::time::Duration;
-use tokio::time::{Instant, sleep};
 use tracing::{Instrument, debug, warn};
-
-/// How often a container is looked for whose making was not answered.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Which instance is started.
 #[derive(Debug, Clone)]
@@ -77,9 +74,8 @@ impl Starting<'_> {
     async fn make(&self, found: &Found<'_>, sandbox: &str) -> Result<(String, super::Pass), End> {
         let subject = self.subject;
         let made = config::make(subject, self.instance, found).await;
-        let config = made.map_err(|bad| self.failed("CreateContainerConfigError", bad.to_string()))?;
-        let sandbox_config = config::sandbox(subject)
-            .map_err(|bad| self.failed("CreateContainerConfigError", bad.to_string()))?;
+        let config = made.map_err(|bad| self.not_configured(bad))?;
+        let sandbox_config = config::sandbox(subject).map_err(|bad| self.not_configured(bad.into()))?;
         let pass = subject.turn().await?;
         let span = deed_span!(
             "create container",
@@ -89,8 +85,8 @@ impl Starting<'_> {
         let create = subject.world.runtime.create_container(sandbox, config, sandbox_config);
         let id = match create.instrument(subject.span(span)).await {
             Ok(id) => id,
-            Err(error) if error.is_of_unknown_outcome() => self.follow_up(sandbox, error).await?,
-            Err(error) => return Err(self.failed("CreateContainerError", error.message())),
+            Err(error) if error.is_of_unknown_outcome() => self.look_for(sandbox, &error).await?,
+            Err(error) => return Err(self.not_created(&error)),
         };
         self.tell(Told::normal("Created", "Container created"));
         if subject.is_halted() {
@@ -99,28 +95,19 @@ impl Starting<'_> {
         Ok((id, pass))
     }
 
-    /// As with sandboxes: looked for, never asked for again under the same name.
-    async fn follow_up(&self, sandbox: &str, unanswered: RuntimeError) -> Result<String, End> {
-        let deadline = Instant::now() + self.subject.world.settings.patience;
-        loop {
-            let listed = self.subject.world.runtime.list_containers(Some(&self.subject.uid)).await;
-            let is_it = |it: &cri::Container| {
-                let wanted = (self.instance.container.as_str(), self.instance.attempt);
-                let metadata = it.metadata.as_ref();
-                it.pod_sandbox_id == sandbox
-                    && metadata.is_some_and(|it| (it.name.as_str(), it.attempt) == wanted)
-            };
-            if let Some(found) = listed.into_iter().flatten().find(is_it) {
-                return Ok(found.id);
-            }
-            if self.subject.is_halted() {
-                return Err(End::Halted);
-            }
-            if Instant::now() >= deadline {
-                return Err(self.failed("CreateContainerError", unanswered.message()));
-            }
-            sleep(LOOK_EVERY).await;
-        }
+    /// The instance, whose making was not answered.
+    async fn look_for(&self, sandbox: &str, unanswered: &RuntimeError) -> Result<String, End> {
+        let is_it = |it: &cri::Container| {
+            let wanted = (self.instance.container.as_str(), self.instance.attempt);
+            let metadata = it.metadata.as_ref();
+            it.pod_sandbox_id == sandbox
+                && metadata.is_some_and(|it| (it.name.as_str(), it.attempt) == wanted)
+        };
+        let found = follow_up::look_for(self.subject, unanswered, || async {
+            let listed = self.subject.world.runtime.list_containers(Some(&self.subject.uid)).await?;
+            Ok(listed.into_iter().find(is_it).map(|container| container.id))
+        });
+        found.await?.ok_or_else(|| self.not_created(unanswered))
     }
 
     async fn begin(&self, id: &str, sandbox: &str) -> Result<(), End> {
@@ -140,7 +127,9 @@ impl Starting<'_> {
             // No answer, but it runs, or has run.
             (Err(error), Ok(Some(now)))
                 if error.is_of_unknown_outcome() && now.state != ContainerState::Created => {}
-            (Err(error), _) => return Err(self.failed("RunContainerError", error.message())),
+            (Err(error), _) => {
+                return Err(End::of_call(&error, || self.failed("RunContainerError", error.message())));
+            }
         }
         self.tell(Told::normal("Started", "Container started"));
         Ok(())
@@ -182,10 +171,26 @@ impl Starting<'_> {
         Err(End::Failed(Fault::new("PostStartHookError", why)))
     }
 
+    fn not_configured(&self, bad: ConfigError) -> End {
+        let fault = || self.fault("CreateContainerConfigError", bad.to_string()).passing(bad.is_passing());
+        match &bad {
+            ConfigError::Runtime(error) => End::of_call(error, || End::Failed(fault())),
+            _ => End::Failed(fault()),
+        }
+    }
+
+    fn not_created(&self, error: &RuntimeError) -> End {
+        End::of_call(error, || self.failed("CreateContainerError", error.message()))
+    }
+
     /// A fault and the kubelet's event of it.
-    fn failed(&self, reason: &str, message: String) -> End {
+    fn fault(&self, reason: &str, message: String) -> Fault {
         self.tell(Told::warning("Failed", format!("Error: {message}")));
-        End::Failed(Fault::new(reason, message))
+        Fault::new(reason, message)
+    }
+
+    fn failed(&self, reason: &str, message: String) -> End {
+        End::Failed(self.fault(reason, message))
     }
 
     fn tell(&self, what: Told) {

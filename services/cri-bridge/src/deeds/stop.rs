@@ -5,6 +5,7 @@ use super::{
     read::{self, Holding},
 };
 use crate::{
+    adapters::containerd::RuntimeError,
     core::{
         labels::Remembered,
         spec,
@@ -57,15 +58,18 @@ pub fn own_grace(subject: &Subject) -> u64 {
     grace.and_then(|grace| u64::try_from(grace).ok()).unwrap_or(stop::LEAST_GRACE)
 }
 
-fn ended(result: Result<(), String>) -> End {
-    result.map_or_else(|why| End::Failed(Fault::new("KillContainerError", why)), |()| End::Done)
+fn ended(result: Result<(), RuntimeError>) -> End {
+    let failed = |error: RuntimeError| {
+        End::of_call(&error, || End::Failed(Fault::new("KillContainerError", error.shown())))
+    };
+    result.map_or_else(failed, |()| End::Done)
 }
 
 /// Stops everything of a pod. The pod's actor has ended what makes things before, and whatever was made
 /// meanwhile shows in a fresh list.
 pub async fn pod(mut subject: Subject) -> End {
     match read::all(&subject).await {
-        Err(error) => return failed(&subject, error.shown()),
+        Err(error) => return failed(&subject, &[error]),
         Ok(Holding { sandboxes, containers }) => {
             subject.sandboxes = sandboxes;
             subject.containers = containers;
@@ -82,24 +86,29 @@ pub async fn pod(mut subject: Subject) -> End {
         let clock = clock.clone();
         async move { stopping.run(format!("Stopping container {}", it.name), clock, Some(turn)).await }
     });
-    let failures: Vec<String> = join_all(stopped).await.into_iter().filter_map(Result::err).collect();
+    let failures: Vec<RuntimeError> = join_all(stopped).await.into_iter().filter_map(Result::err).collect();
     let sandboxes = subject.sandboxes.iter().map(|sandbox| async {
         let span = deed_span!("stop sandbox");
-        let stopped = subject.world.runtime.stop_sandbox(&sandbox.id).instrument(subject.span(span)).await;
-        stopped.map_err(|error| error.shown())
+        subject.world.runtime.stop_sandbox(&sandbox.id).instrument(subject.span(span)).await
     });
     let sandboxes = join_all(sandboxes).await.into_iter().filter_map(Result::err);
-    let failures: Vec<String> = failures.into_iter().chain(sandboxes).collect();
+    let failures: Vec<RuntimeError> = failures.into_iter().chain(sandboxes).collect();
     match read::all(&subject).await {
-        Err(error) => failed(&subject, error.shown()),
+        Err(error) => failed(&subject, &[error]),
         Ok(_) if failures.is_empty() => End::Done,
-        Ok(_) => failed(&subject, failures.join("; ")),
+        Ok(_) => failed(&subject, &failures),
     }
 }
 
-fn failed(subject: &Subject, why: String) -> End {
-    subject.tell(Told::warning("FailedKillPod", format!("error killing pod: {why}")));
-    End::Failed(Fault::new("FailedKillPod", why))
+/// Where one call found the runtime away, what the others say does not matter.
+fn failed(subject: &Subject, failures: &[RuntimeError]) -> End {
+    let told = || {
+        let why = failures.iter().map(RuntimeError::shown).collect::<Vec<_>>().join("; ");
+        subject.tell(Told::warning("FailedKillPod", format!("error killing pod: {why}")));
+        End::Failed(Fault::new("FailedKillPod", why))
+    };
+    let is_away = |error: &RuntimeError| End::of_call(error, || End::Done) == End::Away;
+    if failures.iter().any(is_away) { End::Away } else { told() }
 }
 
 fn may_run(container: &Container) -> bool {
@@ -172,7 +181,7 @@ impl<'s> Stopping<'s> {
         Self { subject, name, id, sandbox }
     }
 
-    async fn run(&self, why: String, mut clock: Clock, turn: Option<Turn<'_>>) -> Result<(), String> {
+    async fn run(&self, why: String, mut clock: Clock, turn: Option<Turn<'_>>) -> Result<(), RuntimeError> {
         self.subject.tell_of(self.kind(), self.name, Told::normal("Killing", why));
         // Each is cancel-safe: a hook that runs out of time goes on in the container until that is killed.
         if clock.left() > 0 {
@@ -202,7 +211,7 @@ impl<'s> Stopping<'s> {
     }
 
     /// Tells the runtime to stop it; again with less time when the order is tightened.
-    async fn stop(&self, clock: &mut Clock) -> Result<(), String> {
+    async fn stop(&self, clock: &mut Clock) -> Result<(), RuntimeError> {
         let span = deed_span!("stop container", k8s.container.name = %self.name, container.id = self.id);
         let span = self.subject.span(span);
         loop {
@@ -210,7 +219,7 @@ impl<'s> Stopping<'s> {
             let stop = self.subject.world.runtime.stop_container(self.id, seconds).instrument(span.clone());
             // Cancel-safe: the runtime is asked again at once, and asking twice is asking once.
             tokio::select! {
-                stopped = stop => return stopped.map_err(|error| error.shown()),
+                stopped = stop => return stopped,
                 () = clock.tightened() => {}
             }
         }

@@ -26,8 +26,12 @@ const WITH_EVENTS: Duration = Duration::from_secs(60);
 const SUBSCRIBED: Duration = Duration::from_secs(1);
 /// How often everything is listed without them: as often as the kubelet does.
 const WITHOUT_EVENTS: Duration = Duration::from_secs(1);
-/// Pauses between tries to reach the runtime, from the first to the longest.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3));
+/// Pauses between tries to reach the runtime, from the first to the longest: a node has two seconds to catch up
+/// once its runtime is back.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_millis(500));
+
+/// After so long a time the next failure is a first one.
+const GOOD_RUN: Duration = Duration::from_secs(3);
 
 /// How the runtime is followed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -52,7 +56,7 @@ pub async fn follow(world: Rc<World>, relay: Addr<Relay>, following: watch::Send
         } else {
             debug!(error = error::chain(&ended), "the runtime's events ended");
         }
-        if clock::now_boot().since(before) > PAUSES.1 {
+        if clock::now_boot().since(before) > GOOD_RUN {
             pause = PAUSES.0;
         }
         sleep(pause).await;

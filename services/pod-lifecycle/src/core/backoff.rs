@@ -3,7 +3,8 @@
 //! A container that keeps ending: at once the first time, then 10 s doubling to five minutes,
 //! counted from the end of its last run; a run of ten minutes starts the count again. The clock of
 //! each container is journaled, so that a restart of this process neither forgets nor repeats a
-//! wait. An image: 10 s doubling to five minutes from the last failure. Everything else: 10 to 15 s.
+//! wait. An image: 10 s doubling to five minutes from the last failure. Everything else: 10 to 15 s, or 2 to 4 s
+//! where the pod is not to blame and what it needs is out of reach for the moment.
 
 use super::{fnv, moment::Moment};
 use k8s_openapi::api::core::v1::{Container, Pod};
@@ -12,6 +13,8 @@ use std::time::Duration;
 
 /// The first wait, of containers and images alike.
 const FIRST: Duration = Duration::from_secs(10);
+/// The least wait after a failure that may pass at any moment.
+const PASSING: Duration = Duration::from_secs(2);
 /// After this long without a new start, a container's count begins again.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
 /// The longest wait for an image.
@@ -94,6 +97,12 @@ pub fn image_wait(failures: u32) -> Duration {
 /// much again, spread by what failed so that many pods do not try in step.
 pub fn retry_wait(seed: &str) -> Duration {
     FIRST + Duration::from_millis(fnv::fnv64(&[seed.as_bytes()]) % 5_000)
+}
+
+/// The wait after a failure that is not of the pod's making and may pass at any moment, such as an API server
+/// that is away: 2 to 4 s, so that a node has caught up within ten seconds of its end.
+pub fn passing_wait(seed: &str) -> Duration {
+    PASSING + Duration::from_millis(fnv::fnv64(&[seed.as_bytes()]) % 2_000)
 }
 
 /// How long a failure is shown by its own reason before the wait is shown instead.

@@ -262,7 +262,8 @@ impl Draft<'_> {
 
     fn due(&self, failed: &Failed, what: &str) -> Option<Moment> {
         let seed = format!("{}/{what}/{}", spec::title(self.situation.pod), failed.at.0);
-        let due = failed.at.after(backoff::retry_wait(&seed));
+        let wait = if failed.fault.passing { backoff::passing_wait } else { backoff::retry_wait };
+        let due = failed.at.after(wait(&seed));
         (due > self.situation.now).then_some(due)
     }
 

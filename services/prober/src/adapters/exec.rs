@@ -60,7 +60,7 @@ mod tests {
             (
                 "cri-bridge would not",
                 ExecProbeReply::Refused { refusal: Refusal::Unavailable },
-                Outcome::NotTried("the receiver is busy or leaving".into()),
+                Outcome::NotTried("the receiver is busy, leaving or cut off".into()),
             ),
         ];
         for (name, reply, want) in cases {

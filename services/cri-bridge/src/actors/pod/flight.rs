@@ -89,7 +89,7 @@ impl Deed {
 
     /// Notes how it came out; what to answer, unless it is done.
     pub(super) fn note(&self, landing: Landing, ledger: &mut Ledger, now: i64) -> Option<Outcome> {
-        let halted = Outcome::Refused { refusal: Refusal::Superseded };
+        let refused = |refusal| Some(Outcome::Refused { refusal });
         let end = match (landing, &self.image) {
             (Landing::Pull(Ok(image_ref)), Some(image)) => {
                 ledger.pulled(image, Ok(image_ref), now);
@@ -99,9 +99,10 @@ impl Deed {
                 ledger.pulled(image, Err(fault.clone()), now);
                 return Some(Outcome::Failed { fault });
             }
-            (Landing::Pull(_), image) => {
+            (Landing::Pull(ended), image) => {
                 image.iter().for_each(|image| ledger.pull_abandoned(image));
-                return Some(halted);
+                let is_away = matches!(ended, Err(End::Away));
+                return refused(if is_away { Refusal::Unavailable } else { Refusal::Superseded });
             }
             (Landing::Deed(end), _) => end,
         };
@@ -110,7 +111,8 @@ impl Deed {
         }
         let (fault, outcome) = match end {
             End::Done => (None, None),
-            End::Halted => (None, Some(halted)),
+            End::Halted => (None, refused(Refusal::Superseded)),
+            End::Away => (None, refused(Refusal::Unavailable)),
             End::Failed(fault) => (Some(fault.clone()), Some(Outcome::Failed { fault })),
         };
         if let Some(recorded) = self.ask.deed() {

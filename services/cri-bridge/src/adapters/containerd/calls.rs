@@ -132,6 +132,17 @@ impl Containerd {
         Ok(found(asked)?.and_then(|answer| answer.status))
     }
 
+    /// What the runtime tells of a container beyond the contract; empty when the container is gone.
+    ///
+    /// # Errors
+    /// See [`RuntimeError`].
+    pub async fn container_info(&self, id: &str) -> Result<HashMap<String, String>> {
+        let request = traced(cri::ContainerStatusRequest { container_id: id.to_owned(), verbose: true });
+        let mut client = self.runtime.clone();
+        let asked = answered("ContainerStatus", Some(self.patience), client.container_status(request)).await;
+        Ok(found(asked)?.map(|answer| answer.info).unwrap_or_default())
+    }
+
     /// Makes and starts a sandbox; tells its id.
     ///
     /// # Errors

@@ -1,7 +1,10 @@
 //! What went wrong with a CRI call, and what that means for the caller.
 
-use std::time::Duration;
-use tonic::{Code, Status};
+use std::{error::Error, iter::successors, time::Duration};
+use tonic::{Code, ConnectError, Status};
+
+/// What containerd says of every call between opening its socket and having read its state.
+const STARTING: &str = "server is not initialized yet";
 
 /// Why a call has no good answer.
 #[derive(Debug, thiserror::Error)]
@@ -49,13 +52,32 @@ impl RuntimeError {
         }
     }
 
+    /// The call did not get to the runtime, or before it had begun to work: nothing happened.
+    pub fn is_unreached(&self) -> bool {
+        let Self::Said { status, .. } = self else { return false };
+        let chain = successors(status.source(), |&error| error.source());
+        status.message().contains(STARTING) || chain.into_iter().any(|error| error.is::<ConnectError>())
+    }
+
+    /// The connection broke before the answer had come. Whether anything happened is unknown, but the
+    /// runtime does not go on with it: it gives up what nobody waits for, or has ended itself.
+    pub fn is_cut_off(&self) -> bool {
+        let Self::Said { status, .. } = self else { return false };
+        // What the runtime said itself has no source on this side.
+        let is_broken =
+            status.source().is_some() || matches!(status.code(), Code::Cancelled | Code::Unavailable);
+        is_broken && !self.is_unreached()
+    }
+
+    /// The runtime has not ended an earlier call of the same name yet.
+    pub fn is_reserved(&self) -> bool {
+        matches!(self, Self::Said { status, .. } if status.message().contains("is reserved for"))
+    }
+
     /// Something may have happened or may still happen: the deed must be followed up.
     pub fn is_of_unknown_outcome(&self) -> bool {
-        let reserved =
-            matches!(self, Self::Said { status, .. } if status.message().contains("is reserved for"));
-        let cut_short =
-            matches!(self.code(), Some(Code::DeadlineExceeded | Code::Cancelled | Code::Unavailable));
-        reserved || cut_short || matches!(self, Self::TimedOut { .. })
+        let is_late = self.code() == Some(Code::DeadlineExceeded) || matches!(self, Self::TimedOut { .. });
+        is_late || self.is_reserved() || self.is_cut_off()
     }
 
     /// An exec ran into its own time limit.
@@ -131,9 +153,27 @@ mod tests {
         ];
         for (error, unknown) in cases {
             assert_eq!(error.is_of_unknown_outcome(), unknown, "{error}");
+            assert!(!error.is_unreached(), "{error}");
         }
         assert!(error(Code::NotFound, "").is_not_found());
         assert!(error(Code::Unimplemented, "").is_unimplemented());
         assert!(error(Code::Unknown, "method X not implemented").is_unimplemented());
+    }
+    #[test]
+    fn a_call_that_did_not_get_there_did_nothing() {
+        let refused = Status::from_error(Box::new(ConnectError("connection refused".into())));
+        let broken = Status::from_error("the connection broke".into());
+        let cases = [
+            ("nobody listens", refused, (true, false)),
+            ("the runtime is starting", Status::unknown(format!("{STARTING}: unavailable")), (true, false)),
+            ("the connection broke under way", broken, (false, true)),
+            ("the runtime was told to leave", Status::cancelled("context canceled"), (false, true)),
+            ("it said no", Status::unknown("cni failed"), (false, false)),
+        ];
+        for (name, status, want) in cases {
+            let error = RuntimeError::Said { call: "RunPodSandbox", status: Box::new(status) };
+            assert_eq!((error.is_unreached(), error.is_cut_off()), want, "{name}");
+            assert_eq!(error.is_of_unknown_outcome(), want.1, "{name}");
+        }
     }
 }

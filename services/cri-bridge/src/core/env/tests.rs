@@ -24,7 +24,7 @@ fn resolved(env: Value, env_from: Value) -> Result<Variables, EnvError> {
             object(ObjectKind::Secret, "keys", &[("PASSWORD", "hunter2"), ("COLOUR", "red")]),
             (
                 Object { kind: ObjectKind::Secret, name: "locked".into() },
-                Fetched::Unreadable("forbidden".into()),
+                Fetched::Unreadable { why: "forbidden".into(), passing: false },
             ),
         ]
         .into(),

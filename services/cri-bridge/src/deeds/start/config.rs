@@ -1,18 +1,19 @@
 //! Getting everything together that a container's configuration is made from.
 
-use super::Instance;
+use super::{
+    Instance,
+    environment::{self, EnvironmentError},
+};
 use crate::{
-    adapters::{machine, pod_files},
+    adapters::{containerd::RuntimeError, machine, pod_files},
     core::{
         container::{self, ContainerError, Making},
-        downward::Facts,
-        env::{self, EnvError, FileRead, Needs, Sources, Variables, VolumeFile},
+        env::Variables,
         hosts::{self, BadHostname, Hostname},
         mounts::{self, AtHand, SubPath},
         node,
         sandbox::{self, SandboxError},
         security::ImageUser,
-        service_env,
         spec::{self, Found},
     },
     deeds::Subject,
@@ -20,18 +21,12 @@ use crate::{
 use chassis::error;
 use futures::future::join_all;
 use k8s_openapi::api::core::v1 as core;
-use messages::{
-    pod_lifecycle::PodSource,
-    volume_mounter::{BindSubpath, BindSubpathReply, Volumes},
-};
+use messages::volume_mounter::{BindSubpath, BindSubpathReply, Volumes};
 use proto::runtime::v1 as cri;
 use std::{collections::BTreeMap, net::IpAddr, path::Path, path::PathBuf, time::Duration};
-use tokio::time::timeout;
 
 /// How long volume-mounter is given to bind one sub-path.
 const BIND_PATIENCE: Duration = Duration::from_secs(10);
-/// How long an API pod's container waits for the services to be read for the first time.
-const SERVICES_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Why there is no configuration; the message of `CreateContainerConfigError`.
 #[derive(Debug, thiserror::Error)]
@@ -42,15 +37,18 @@ pub(super) enum ConfigError {
     /// The pod's host name.
     #[error(transparent)]
     Hostname(#[from] BadHostname),
+    /// The sandbox that it goes into.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
     /// The image cannot be looked at.
-    #[error("{0}")]
-    Image(String),
+    #[error("{}", .0.message())]
+    Runtime(RuntimeError),
     /// The image is not there any more.
     #[error("image {0:?} is not present")]
     NoImage(String),
-    /// The services were never read.
-    #[error("services have not yet been read at least once, cannot construct envvars")]
-    NoServices,
+    /// The environment.
+    #[error(transparent)]
+    Environment(#[from] EnvironmentError),
     /// The volumes went away meanwhile.
     #[error("the pod's volumes are not mounted")]
     NoVolumes,
@@ -67,6 +65,13 @@ pub(super) enum ConfigError {
     File(String),
 }
 
+impl ConfigError {
+    /// Whether it may be otherwise in a moment, though nothing is changed.
+    pub(super) fn is_passing(&self) -> bool {
+        matches!(self, Self::Environment(bad) if bad.is_passing())
+    }
+}
+
 /// The container's configuration.
 pub(super) async fn make(
     subject: &Subject,
@@ -77,8 +82,8 @@ pub(super) async fn make(
     let container = &*found.container;
     let ips = pod_ips(subject);
     let (env, image) =
-        futures::try_join!(environment(subject, container, &volumes, &ips), image(subject, instance, found))?;
-    let (image_ref, image_user) = image;
+        futures::join!(environment::of(subject, instance, container, &ips), image(subject, instance, found));
+    let (env, (image_ref, image_user)) = (env?, image?);
     let mounts =
         mount(subject, instance, container, Mounting { volumes: &volumes, env: &env, ips: &ips }).await?;
     let making = Making {
@@ -125,7 +130,7 @@ async fn image(
     let image = instance.image_ref.clone().unwrap_or_else(|| written.clone());
     let spec = cri::ImageSpec { image, ..Default::default() };
     let status = subject.world.runtime.image_status(spec).await;
-    let status = status.map_err(|error| ConfigError::Image(error.message()))?;
+    let status = status.map_err(ConfigError::Runtime)?;
     let image = status.ok_or(ConfigError::NoImage(written))?;
     let user = match (&image.uid, image.username.as_str()) {
         (Some(uid), _) => ImageUser::Id(uid.value),
@@ -133,54 +138,6 @@ async fn image(
         (None, name) => ImageUser::Name(name.to_owned()),
     };
     Ok((instance.image_ref.clone().unwrap_or(image.id), user))
-}
-
-async fn environment(
-    subject: &Subject,
-    container: &core::Container,
-    volumes: &Volumes,
-    ips: &[IpAddr],
-) -> Result<Variables, ConfigError> {
-    let Needs { objects, files } = env::needs(container);
-    let required = env::required(container);
-    let fetched = objects.into_iter().map(|object| async {
-        let Subject { world, namespace, settling, .. } = subject;
-        let may_be_missing = !required.contains(&object);
-        let fetched = world.api.fetch(namespace, &object, may_be_missing, *settling).await;
-        (object, fetched)
-    });
-    let (fetched, services) = futures::join!(join_all(fetched), services(subject));
-    let sources = Sources {
-        objects: fetched.into_iter().collect(),
-        files: files.into_iter().map(|file| (file.clone(), read_file(volumes, &file))).collect(),
-        services: services?,
-        facts: Facts { pod_ips: ips, node_ips: &subject.node.ips, allocatable: &subject.node.allocatable },
-    };
-    let resolved = env::resolve(subject.object(), container, &sources);
-    Ok(resolved.map_err(|bad: EnvError| ContainerError::Env(bad))?)
-}
-
-async fn services(subject: &Subject) -> Result<Variables, ConfigError> {
-    let api = &subject.world.api;
-    let is_of_api = subject.pod.as_ref().is_some_and(|pod| pod.source == PodSource::Api);
-    if api.services().is_none() && is_of_api {
-        // Whether it comes in time is looked at below.
-        let _ = timeout(SERVICES_PATIENCE, api.services_read()).await;
-    }
-    match api.services() {
-        None if is_of_api => Err(ConfigError::NoServices),
-        services => {
-            let links = spec::of(subject.object()).enable_service_links.unwrap_or_default();
-            let services = services.unwrap_or_default();
-            Ok(service_env::variables(services.iter().map(|it| &**it), &subject.namespace, links))
-        }
-    }
-}
-
-fn read_file(volumes: &Volumes, file: &VolumeFile) -> FileRead {
-    let volume = volumes.volumes.iter().find(|volume| volume.name == file.volume);
-    let Some(path) = volume.and_then(|volume| volume.host_path.as_ref()) else { return FileRead::NoVolume };
-    pod_files::read_env_file(Path::new(path), &file.path).map_or(FileRead::Unreadable, FileRead::Text)
 }
 
 /// What mounts are made from, besides the container.
