@@ -5,12 +5,18 @@
 mod support;
 
 use bytes::Bytes;
-use http::{Request, StatusCode};
+use http::{Method, Request, StatusCode};
 use http_body_util::Full;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, api::ListParams};
-use messages::Owner;
-use std::time::{Duration, Instant};
+use messages::{
+    Owner,
+    catalog::{API_RULES, ApiRule},
+};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 use support::{
     Gate,
     api_server::{Answer, ApiServer, open_watch},
@@ -54,6 +60,53 @@ async fn what_no_rule_allows_is_refused_by_name_and_never_sent() {
     let body = text(response).await;
     assert!(body.contains("status-reporter may not get \\\"secrets\\\""), "{body}");
     assert!(server.seen().is_empty());
+}
+
+/// Every verb on a resource, with its request line. A subresource exists only below a name, and is created there.
+fn verbs_on(group: &str, resource: &str) -> Vec<(&'static str, Method, String)> {
+    let root = if group.is_empty() { "/api/v1".to_owned() } else { format!("/apis/{group}/v1") };
+    let (whole, part) = resource.split_once('/').unwrap_or((resource, ""));
+    let all = format!("{root}/namespaces/a/{whole}");
+    let one = format!("{all}/x/{part}").trim_end_matches('/').to_owned();
+    let mut verbs = vec![
+        ("get", Method::GET, one.clone()),
+        ("create", Method::POST, if part.is_empty() { all.clone() } else { one.clone() }),
+        ("update", Method::PUT, one.clone()),
+        ("patch", Method::PATCH, one.clone()),
+        ("delete", Method::DELETE, one),
+    ];
+    if part.is_empty() {
+        verbs.push(("list", Method::GET, all.clone()));
+        verbs.push(("watch", Method::GET, format!("{all}?watch=1")));
+        verbs.push(("deletecollection", Method::DELETE, all));
+    }
+    verbs
+}
+
+/// Every peer, at its own socket, with every verb on every resource that anybody may use, and on some that nobody may.
+#[actix::test]
+async fn each_peer_gets_through_with_what_the_catalog_says_and_with_nothing_else() {
+    let server = ApiServer::start(|_| Answer::Now(200, "{}")).await;
+    let Some(gate) = Gate::before(&server).await else { return };
+    let mut resources: BTreeSet<_> = API_RULES.iter().map(|rule| (rule.group, rule.resource)).collect();
+    resources.extend([("", "pods/exec"), ("", "pods/eviction"), ("", "nodes/proxy"), ("", "namespaces")]);
+    resources.extend([("apps", "deployments"), ("rbac.authorization.k8s.io", "clusterroles")]);
+    for owner in Owner::ALL {
+        let own: Vec<_> = API_RULES.iter().filter(|rule| rule.owner == owner).collect();
+        assert_eq!(gate.socket(owner).exists(), !own.is_empty(), "{owner} has a socket");
+        for (group, resource) in resources.iter().filter(|_| !own.is_empty()) {
+            for (verb, method, path) in verbs_on(group, resource) {
+                let is_it = |rule: &&&ApiRule| (rule.group, rule.resource) == (*group, *resource);
+                let may = own.iter().filter(is_it).any(|rule| rule.verbs.contains(&verb));
+                let before = server.seen().len();
+                let request = Request::builder().method(method).uri(&path).header("host", "api-gate");
+                let answer = ask(&gate, owner, request.body(Full::default()).unwrap()).await;
+                let want = if may { StatusCode::OK } else { StatusCode::FORBIDDEN };
+                assert_eq!(answer.status(), want, "{owner} {verb} {path}");
+                assert_eq!(server.seen().len() - before, usize::from(may), "{owner} {verb} {path} was sent");
+            }
+        }
+    }
 }
 
 #[actix::test]

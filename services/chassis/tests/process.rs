@@ -8,7 +8,8 @@ use messages::{Owner, pod_lifecycle::Pod};
 use std::{
     convert::Infallible,
     env, fs,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write},
+    os::unix::net::UnixListener,
     path::{Path, PathBuf},
     process::{Child, ChildStderr, Command, Stdio},
     sync::{Arc, Mutex},
@@ -29,6 +30,11 @@ fn a_process() {
     let deed = env::var(DEED).unwrap();
     let service = async move |service: Service| {
         service.health.ready();
+        if deed == "trespass at the gate" {
+            let secrets = http::Request::get("/api/v1/secrets").body(Vec::new()).unwrap();
+            let _answer = service.api().unwrap().request_text(secrets).await;
+            service.stop.told().await;
+        }
         if deed == "trespass" {
             // The prober may read no pod.
             let _hearing = service.bus.hear::<Pod>().await;
@@ -195,6 +201,39 @@ fn what_the_catalog_does_not_allow_ends_it_with_the_subject_in_the_log() {
     assert_eq!(code, Some(1), "{log}");
     assert!(log.contains("the catalog does not allow what prober tried on the bus"), "{log}");
     assert!(log.contains("node-1_pod-lifecycle_pod"), "{log}");
+}
+
+/// Lets the process be of a cluster, whose gate answers its first request with a refusal of its own.
+fn join_a_cluster_that_refuses(root_dir: &Path) -> JoinHandle<()> {
+    let file = root_dir.join("bulkhead/node.json");
+    let mut node: serde_json::Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    node["kubeconfig"] = "/nowhere/kubelet.conf".into();
+    fs::write(&file, node.to_string()).unwrap();
+    let folder = root_dir.join("bulkhead/api-gate");
+    fs::create_dir_all(&folder).unwrap();
+    let gate = UnixListener::bind(folder.join("prober.sock")).unwrap();
+    spawn(move || {
+        let (mut peer, _) = gate.accept().unwrap();
+        let refusal =
+            "HTTP/1.1 403 Forbidden\r\nbulkhead-forbidden-by: api-gate\r\ncontent-length: 0\r\n\r\n";
+        let mut lines = BufReader::new(peer.try_clone().unwrap()).lines();
+        lines.find(|line| line.as_ref().unwrap().is_empty());
+        peer.write_all(refusal.as_bytes()).unwrap();
+    })
+}
+
+#[test]
+fn what_api_gate_does_not_allow_ends_it_with_the_request_in_the_log() {
+    let Some(server) = BusServer::start() else { return };
+    let root_dir = server.root_dir_for(Owner::Prober);
+    let gate = join_a_cluster_that_refuses(&root_dir);
+
+    let (code, log) = Process::start(&root_dir, "trespass at the gate").end();
+
+    assert_eq!(code, Some(1), "{log}");
+    assert!(log.contains("the catalog does not allow what prober asked of the API server"), "{log}");
+    assert!(log.contains("GET /api/v1/secrets"), "{log}");
+    gate.join().unwrap();
 }
 
 #[test]
