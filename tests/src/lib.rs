@@ -18,9 +18,12 @@
 //! Everything here blocks, and is meant for tests and for the `playground` binary only.
 
 pub mod api;
+pub mod belongings;
+pub mod census;
 pub mod cgroups;
 pub mod containerd;
 pub mod control_plane;
+pub mod cri;
 pub mod dns;
 pub mod fault;
 pub mod ground;

@@ -103,6 +103,16 @@ impl Node {
         &self.places.manifests
     }
 
+    /// The node's own folder, in which are the others.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The folder of container logs.
+    pub fn logs(&self) -> &Path {
+        &self.places.logs
+    }
+
     /// The cgroup below which all of the node's pods are.
     pub fn cgroup(&self) -> &str {
         &self.places.cgroup

@@ -52,6 +52,7 @@ pub struct Vigil {
     before: BTreeMap<String, PodSeen>,
     node: Option<NodeSeen>,
     usual: Usual,
+    since: Instant,
 }
 
 /// How long work takes on this machine while all is well.
@@ -67,7 +68,8 @@ impl Vigil {
         let home = Namespace::new(plane.kubectl(), namespace);
         let (pods, nodes) = (Recorder::pods(plane, namespace)?, Recorder::nodes(plane)?);
         let usual = Usual { start: Duration::ZERO, end: Duration::ZERO };
-        let mut vigil = Self { home, pods, nodes, before: BTreeMap::new(), node: None, usual };
+        let mut vigil =
+            Self { home, pods, nodes, before: BTreeMap::new(), node: None, usual, since: Instant::now() };
         for (name, spec) in PATIENTS {
             vigil.home.run(name, spec)?;
         }
@@ -99,7 +101,13 @@ impl Vigil {
         self.node = self.nodes.of("node-1").pop().map(|last| last.seen);
         self.pods.clear();
         self.nodes.clear();
+        self.since = Instant::now();
         Ok(())
+    }
+
+    /// How long it has been kept.
+    pub fn age(&self) -> Duration {
+        self.since.elapsed()
     }
 
     /// Gives the node work, which it may find out about as late as the fault makes it: a pod to start, one to end.
@@ -156,7 +164,7 @@ impl Vigil {
     }
 
     /// What was seen of the fault, if anything.
-    fn disturbance(&self) -> Option<String> {
+    pub fn disturbance(&self) -> Option<String> {
         let pods = self.before.iter().find_map(|(name, before)| {
             let changed = self.pods.of(name).into_iter().find(|each| each.gone || each.seen != *before)?;
             Some(format!("{name} was disturbed: {:?}, before {before:?}", changed.seen))

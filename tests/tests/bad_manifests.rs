@@ -53,9 +53,18 @@ fn cases() -> Vec<(&'static str, String, &'static str)> {
         ("other-kind.yaml", with("/kind", json!("Deployment")), "kind"),
         ("name-climbs.yaml", with("/metadata/name", json!("../../up")), "metadata.name"),
         ("namespace-climbs.yaml", with("/metadata/namespace", json!("../../up")), "metadata.namespace"),
+        ("name-is-parent.yaml", with("/metadata/name", json!("..")), "metadata.name"),
         ("uid-climbs.yaml", with("/metadata/uid", json!("../../../etc")), "metadata.uid"),
+        ("uid-is-parent.yaml", with("/metadata/uid", json!("..")), "metadata.uid"),
+        ("uid-is-reserved.yaml", with("/metadata/uid", json!("_complete")), "metadata.uid"),
+        ("uid-is-all.yaml", with("/metadata/uid", json!(">")), "metadata.uid"),
         ("no-containers.yaml", with("/spec/containers", json!([])), "spec.containers"),
         ("container-climbs.yaml", with("/spec/containers/0/name", json!("../up")), "spec.containers[0].name"),
+        (
+            "container-is-sandbox.yaml",
+            with("/spec/containers/0/name", json!("POD")),
+            "spec.containers[0].name",
+        ),
         ("twice.yaml", with("/spec/containers", twice), "spec.containers[1].name"),
         (
             "no-number.yaml",
@@ -67,6 +76,11 @@ fn cases() -> Vec<(&'static str, String, &'static str)> {
             "sub-path-climbs.yaml",
             with("/spec/containers/0/volumeMounts/0/subPath", json!("../../../../etc")),
             "spec.containers[0].volumeMounts[0].subPath",
+        ),
+        (
+            "host-path-climbs.yaml",
+            with("/spec/volumes/0", json!({ "name": "data", "hostPath": { "path": "/tmp/../../etc" } })),
+            "spec.volumes[0].hostPath.path",
         ),
         (
             "no-such-volume.yaml",
