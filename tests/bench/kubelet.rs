@@ -4,23 +4,17 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use anyhow::Result;
 use tests::kubelet::Flavour;
 use tests::processes::{self, Seen};
-use tests::wait;
 
 use crate::Plan;
+use crate::deaths;
 use crate::figures::{Figures, millis};
 use crate::stage::{self, Stage, between, overall};
 
 /// Pods that come and go together while the node is churned.
 const CHURNED: usize = 10;
-/// Containers that are killed behind the node's back, one after another.
-const KILLED: usize = 5;
-/// How long a death may take to be seen.
-const MOURNING: Duration = Duration::from_secs(120);
 
 /// Measures a kubelet on a stage of its own.
 pub(crate) fn measure(flavour: Flavour, plan: &Plan) -> Result<Figures> {
@@ -36,7 +30,11 @@ pub(crate) fn measure(flavour: Flavour, plan: &Plan) -> Result<Figures> {
         figures.note("memory.empty", mebibytes(&own(stage)?));
         rest(stage, "rest.empty", plan.window, &mut figures)?;
         for &size in &plan.batches {
-            at_once(stage, size, size == plan.crowd(), plan.window, &mut figures)?;
+            let names = at_once(stage, size, &mut figures)?;
+            if size == plan.crowd() {
+                crowded(stage, flavour, &names, plan.window, &mut figures)?;
+            }
+            all_gone(stage, size, &names, &mut figures)?;
         }
         Ok(figures)
     })
@@ -82,25 +80,32 @@ fn one_at_a_time(stage: &mut Stage, count: usize, figures: &mut Figures) -> Resu
     stage.clear()
 }
 
-/// Starts `size` pods at once and deletes them at once. While the largest batch is there, the node is looked at.
-fn at_once(
-    stage: &mut Stage,
-    size: usize,
-    largest: bool,
-    window: Duration,
-    figures: &mut Figures,
-) -> Result<()> {
+/// Starts `size` pods at once.
+fn at_once(stage: &mut Stage, size: usize, figures: &mut Figures) -> Result<Vec<String>> {
     let names = stage.names(size);
     let (sent, running) = (stage.create(&names)?, stage.running(&names)?);
     figures.note_spread(&format!("batch.{size}"), &between(&sent, &running));
     figures.note(format!("batch.{size}.all"), millis(overall(&sent, &running)));
-    if largest {
-        stage::settle();
-        figures.note("memory.crowded", mebibytes(&own(stage)?));
-        rest(stage, "rest.crowded", window, figures)?;
-        deaths(stage, &names, figures)?;
-    }
-    let (sent, gone) = (stage.delete(&names)?, stage.gone(&names)?);
+    Ok(names)
+}
+
+/// Looks at the node while the largest batch is there.
+fn crowded(
+    stage: &mut Stage,
+    flavour: Flavour,
+    names: &[String],
+    window: Duration,
+    figures: &mut Figures,
+) -> Result<()> {
+    stage::settle();
+    figures.note("memory.crowded", mebibytes(&own(stage)?));
+    rest(stage, "rest.crowded", window, figures)?;
+    deaths::measure(stage, flavour, names, figures)
+}
+
+/// Deletes them at once.
+fn all_gone(stage: &mut Stage, size: usize, names: &[String], figures: &mut Figures) -> Result<()> {
+    let (sent, gone) = (stage.delete(names)?, stage.gone(names)?);
     figures.note_spread(&format!("batch.{size}.delete"), &between(&sent, &gone));
     figures.note(format!("batch.{size}.delete.all"), millis(overall(&sent, &gone)));
     stage.clear()
@@ -127,34 +132,6 @@ fn rest(stage: &mut Stage, name: &str, window: Duration, figures: &mut Figures) 
     for (whose, share) in ["own", "containerd", "shims"].into_iter().zip(shares) {
         figures.note(format!("{name}.{whose}"), share);
     }
-    Ok(())
-}
-
-/// Kills containers behind the node's back; how long until the watcher sees that they died.
-fn deaths(stage: &mut Stage, names: &[String], figures: &mut Figures) -> Result<()> {
-    let mut times = Vec::new();
-    for name in names.iter().take(KILLED) {
-        let before = stage.recorder.of(name);
-        let id = before.last().and_then(|sighting| sighting.seen.containers.first()).map(|each| &each.id);
-        let id = id.context("a running pod without a container")?.trim_start_matches("containerd://");
-        let pid = stage.node.containerd().pid_of(id)?;
-        let begin = Instant::now();
-        kill(Pid::from_raw(pid), Signal::SIGKILL)
-            .with_context(|| format!("killing the container of {name}"))?;
-        let seen = wait::until(&format!("the death in {name}"), MOURNING, || {
-            let news = stage.recorder.of(name).split_off(before.len());
-            let died =
-                news.iter().find(|each| !each.seen.is_running() || each.seen.containers[0].restarts > 0);
-            died.map(|sighting| sighting.at).context("it is still said to run")
-        })?;
-        times.push(seen.saturating_duration_since(begin));
-        wait::until(&format!("{name} running again"), MOURNING, || {
-            let last = stage.recorder.of(name).pop();
-            ensure!(last.is_some_and(|each| each.seen.is_running()), "it is not running");
-            Ok(())
-        })?;
-    }
-    figures.note_spread("death", &times);
     Ok(())
 }
 

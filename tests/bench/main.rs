@@ -6,6 +6,7 @@
 //! What it prints are figures and ratios, with the budgets that we give ourselves beside them. It never judges: the
 //! numbers move by a third between machines, and the ratios are for people to read.
 
+mod deaths;
 mod figures;
 mod floor;
 mod kubelet;

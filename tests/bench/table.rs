@@ -174,6 +174,7 @@ fn at_rest(crowd: usize) -> Vec<Row> {
         row(crowded("caused in containerd"), "% core", "rest.crowded.caused", times(0.2, Part::Stock)),
         row("death of a container seen, p50", "ms", "death.p50", None),
         row("death of a container seen, latest", "ms", "death.max", Some(Budget::Absolute(1000.0))),
+        row("the same with runtime events cut", "ms", "death.unheard.max", Some(Budget::Absolute(60_000.0))),
     ]
 }
 

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   node ──► Wire ──► containerd                      bytes late, held back or cut off
+//!   node ──► Silence ──► containerd                   every call, but no events
 //!   node ──► Wire ──► ApiServer ──► kube-apiserver    the same, and answers that the real one did not give
 //! ```
 //!
@@ -11,6 +12,7 @@
 //! and stalled by [`crate::processes`] instead.
 
 pub mod api;
+pub mod events;
 mod relay;
 pub mod wire;
 
