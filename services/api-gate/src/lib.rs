@@ -91,5 +91,7 @@ fn connect() -> Connect {
 
 fn budget(config: &NodeConfig) -> Budget {
     let kubelet = &config.kubelet;
-    Budget::new(kubelet.kube_api_qps, kubelet.kube_api_burst, clock::now_boot())
+    let requests = (kubelet.kube_api_qps, kubelet.kube_api_burst);
+    let events = (kubelet.event_record_qps, kubelet.event_burst);
+    Budget::new(requests, events, clock::now_boot())
 }

@@ -1,10 +1,15 @@
 //! How many requests go to the API server, and which first: a token bucket (`kubeAPIQPS`, `kubeAPIBurst`)
 //! in front of which the more urgent class overtakes.
 //!
-//! Heartbeats neither wait nor cost. An answer 429 holds back its own class alone, because the API server
-//! counts the node's heartbeats and its other requests in different queues (priority and fairness).
+//! Heartbeats neither wait nor cost. Events have a bucket of their own (`eventRecordQPS`, `eventBurst`), as the
+//! stock kubelet's event client has, so that they take nothing from those that somebody waits for. An answer
+//! 429 holds back its own class alone, because the API server counts the node's heartbeats and its other
+//! requests in different queues (priority and fairness).
 
-use super::class::Class;
+use super::{
+    bucket::{Bucket, Rate},
+    class::Class,
+};
 use messages::BootTime;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -47,28 +52,22 @@ pub(crate) enum Effect {
     WakeAt(BootTime),
 }
 
-/// The bucket and those who wait in front of it.
+/// The buckets and those who wait in front of them.
 #[derive(Debug)]
 pub(crate) struct Budget {
-    /// Tokens per second; `None` for no limit.
-    rate: Option<f64>,
-    burst: f64,
-    tokens: f64,
-    filled_at: BootTime,
+    requests: Bucket,
+    events: Bucket,
     waiting: BTreeSet<(Class, Ticket)>,
     since: BTreeMap<Ticket, BootTime>,
     paused: BTreeMap<Class, BootTime>,
 }
 
 impl Budget {
-    /// A full bucket. `per_second` 0 sets no limit (`kubeAPIQPS: 0`).
-    pub(crate) fn new(per_second: u32, burst: u32, now: BootTime) -> Self {
-        let burst = f64::from(burst.max(1));
+    /// Full buckets. A rate of 0 per second sets no limit (`kubeAPIQPS: 0`).
+    pub(crate) fn new(requests: Rate, events: Rate, now: BootTime) -> Self {
         Self {
-            rate: (per_second > 0).then(|| f64::from(per_second)),
-            burst,
-            tokens: burst,
-            filled_at: now,
+            requests: Bucket::new(requests, now),
+            events: Bucket::new(events, now),
             waiting: BTreeSet::new(),
             since: BTreeMap::new(),
             paused: BTreeMap::new(),
@@ -88,9 +87,7 @@ impl Budget {
                 self.waiting.insert((class, ticket));
                 self.since.insert(ticket, now);
             }
-            Fact::NotSent(class) if class != Class::Heartbeat => {
-                self.tokens = (self.tokens + 1.0).min(self.burst)
-            }
+            Fact::NotSent(class) if class != Class::Heartbeat => self.bucket(class).give_back(),
             Fact::Throttled(class, pause) => {
                 self.paused.insert(class, now.after(pause.min(LONGEST_PAUSE)));
             }
@@ -101,10 +98,13 @@ impl Budget {
     }
 
     fn fill(&mut self, now: BootTime) {
-        let rate = self.rate.unwrap_or_default();
-        self.tokens = (self.tokens + rate * now.since(self.filled_at).as_secs_f64()).min(self.burst);
-        self.filled_at = now;
+        self.requests.fill(now);
+        self.events.fill(now);
         self.paused.retain(|_, until| *until > now);
+    }
+
+    fn bucket(&mut self, class: Class) -> &mut Bucket {
+        if class == Class::Event { &mut self.events } else { &mut self.requests }
     }
 
     fn is_free(&self, now: BootTime, class: Class) -> bool {
@@ -135,14 +135,7 @@ impl Budget {
     }
 
     fn pay(&mut self, class: Class) -> bool {
-        if class == Class::Heartbeat || self.rate.is_none() {
-            return true;
-        }
-        let pays = self.tokens >= 1.0;
-        if pays {
-            self.tokens -= 1.0;
-        }
-        pays
+        class == Class::Heartbeat || self.bucket(class).take()
     }
 
     fn pause_left(&self, now: BootTime, class: Class) -> Duration {
@@ -153,11 +146,10 @@ impl Budget {
     fn next_wake(&self, now: BootTime) -> Option<BootTime> {
         let oldest = self.since.values().min()?.after(LONGEST_WAIT);
         let goes = self.waiting.iter().map(|(class, _)| {
-            let token = match self.rate {
-                Some(rate) if *class != Class::Heartbeat && self.tokens < 1.0 => {
-                    now.after(Duration::from_secs_f64((1.0 - self.tokens) / rate))
-                }
-                _ => now,
+            let token = match class {
+                Class::Heartbeat => now,
+                Class::Event => self.events.next_token(),
+                Class::Status | Class::Work => self.requests.next_token(),
             };
             self.paused.get(class).map_or(token, |until| token.max(*until))
         });
@@ -179,9 +171,9 @@ mod tests {
     /// A sentence, facts with their times in milliseconds, and what the last of them brings about.
     type Row<'a> = (&'a str, &'a [(u64, Fact)], &'a [Effect]);
 
-    /// Ten per second, two at once.
+    /// Ten per second, two at once; of events five, and one at once.
     fn play(facts: &[(u64, Fact)]) -> Vec<Vec<Effect>> {
-        let mut budget = Budget::new(10, 2, at(0));
+        let mut budget = Budget::new((10, 2), (5, 1), at(0));
         facts.iter().map(|(time, fact)| budget.step(at(*time), *fact)).collect()
     }
 
@@ -205,12 +197,22 @@ mod tests {
                 &[
                     (0, Asked(1, Work)),
                     (0, Asked(2, Work)),
-                    (0, Asked(3, Event)),
+                    (0, Asked(3, Work)),
                     (0, Asked(4, Work)),
                     (0, Asked(5, Status)),
                     (100, Woke),
                 ],
                 &[Go(5), WakeAt(at(200))],
+            ),
+            (
+                "an event goes although nothing else may",
+                &[(0, Asked(1, Work)), (0, Asked(2, Work)), (0, Asked(3, Work)), (0, Asked(4, Event))],
+                &[Go(4), WakeAt(at(100))],
+            ),
+            (
+                "and however many there are, they take nothing from others",
+                &[(0, Asked(1, Event)), (0, Asked(2, Event)), (0, Asked(3, Work)), (0, Asked(4, Work))],
+                &[Go(4), WakeAt(at(200))],
             ),
             (
                 "a heartbeat neither waits nor pays",
@@ -267,7 +269,7 @@ mod tests {
 
     #[test]
     fn a_budget_of_nothing_is_no_limit() {
-        let mut budget = Budget::new(0, 0, at(0));
+        let mut budget = Budget::new((0, 0), (0, 0), at(0));
         for ticket in 0..1000 {
             assert_eq!(budget.step(at(0), Asked(ticket, Work)), [Go(ticket)]);
         }
@@ -275,7 +277,7 @@ mod tests {
 
     #[test]
     fn the_queue_is_bounded() {
-        let mut budget = Budget::new(1, 1, at(0));
+        let mut budget = Budget::new((1, 1), (1, 1), at(0));
         let refused = |effects: Vec<Effect>| effects.iter().any(|effect| matches!(effect, Refuse(..)));
         let asked: Vec<bool> =
             (0..3000).map(|ticket| refused(budget.step(at(0), Asked(ticket, Work)))).collect();
