@@ -4,5 +4,6 @@ pub mod api;
 pub mod atomic;
 pub mod folders;
 pub mod kernel;
+pub mod shared;
 pub mod subpath;
 pub mod workers;

@@ -21,7 +21,7 @@ pub mod worker;
 pub use error::Error;
 
 use actix::Actor;
-use adapters::{api::Api, workers::Workers};
+use adapters::{api::Api, shared::Shared, workers::Workers};
 use chassis::Service;
 use messages::volume_mounter::InUse;
 use ports::{Mounter, Objects, Tools};
@@ -34,8 +34,8 @@ use tokio::sync::watch;
 /// # Errors
 /// When the bus can't be used at all. A bus that is away is waited for.
 pub async fn run(service: Service) -> Result<(), Error> {
-    let objects = Rc::new(Api::new(service.api()));
-    run_with(service, Rc::new(Workers::new()), objects).await
+    let objects = Shared::new(Rc::new(Api::new(service.api())));
+    run_with(service, Rc::new(Workers::new()), Rc::new(objects)).await
 }
 
 /// Runs the service with another outside world.
