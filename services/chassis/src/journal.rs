@@ -1,9 +1,14 @@
 //! What a process remembers across its lives: small JSON files of its own, which nobody else reads.
 //!
 //! Only for what cannot be read back from the API server, the runtime, the kernel or the file system.
-//! Each file is written whole and takes the old one's place at once, so that a crash leaves the old
-//! or the new. A file that cannot be read is moved aside and reported, never a reason to die: the
-//! owner then rebuilds as if on a new machine.
+//! Each file is written whole and takes the old one's place at once, so that a killed process leaves
+//! the old or the new. A file that cannot be read is moved aside and reported, never a reason to die:
+//! the owner then rebuilds as if on a new machine.
+//!
+//! What is jotted down is safe from the end of the process and left to the kernel to bring to the
+//! disk. Waiting for the disk would cost each pod's start a few milliseconds, many where the disk is
+//! busy, and guard only against a crash of the machine, after which no pod of before runs, nothing
+//! of before is mounted, and all but the last half minute is there.
 
 mod file;
 
@@ -89,27 +94,45 @@ impl Journal {
         }
     }
 
-    /// Writes the value of a name, durably, readable for this user alone.
+    /// Writes the value of a name, readable for this user alone, and waits until it is on the disk.
     ///
     /// # Errors
     /// When the name or value is bad or the file system fails.
     pub fn save<T: Serialize>(&self, name: &str, value: &T) -> Result<(), JournalError> {
+        self.write(name, value, file::replace)
+    }
+
+    /// The same without waiting for the disk.
+    ///
+    /// # Errors
+    /// As [`Journal::save`].
+    pub fn jot<T: Serialize>(&self, name: &str, value: &T) -> Result<(), JournalError> {
+        self.write(name, value, file::swap)
+    }
+
+    fn write<T: Serialize>(
+        &self,
+        name: &str,
+        value: &T,
+        put: fn(&Path, &[u8]) -> io::Result<()>,
+    ) -> Result<(), JournalError> {
         let path = self.path(name)?;
         let bytes = serde_json::to_vec(&Wrapped { version: VERSION, value })
             .map_err(|source| JournalError::Unwritable { name: name.to_owned(), source })?;
         if let Some(folder) = path.parent().filter(|folder| *folder != self.dir) {
             make_dir(folder)?;
         }
-        file::replace(&path, &bytes).map_err(|source| JournalError::Io { deed: "write", path, source })
+        put(&path, &bytes).map_err(|source| JournalError::Io { deed: "write", path, source })
     }
 
-    /// Removes a name; no error when there is none.
+    /// Removes a name; no error when there is none. A crash of the machine may bring it back: entries
+    /// are held against the world at each start anyway.
     ///
     /// # Errors
     /// When the name is bad or the file system fails.
     pub fn remove(&self, name: &str) -> Result<(), JournalError> {
         let path = self.path(name)?;
-        match file::remove(&path) {
+        match fs::remove_file(&path) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => {
                 Err(JournalError::Io { deed: "remove", path, source })
             }

@@ -6,7 +6,7 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
     os::unix::fs::OpenOptionsExt,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 /// What stands in a file. The version comes first, and is looked at before the value.
@@ -61,17 +61,23 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ReadFailure> {
 
 /// Writes a file beside it, makes that durable, and gives it the name.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let draft = path.with_extension("new");
-    let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&draft)?;
-    file.write_all(bytes)?;
+    let (draft, file) = draft(path, bytes)?;
     file.sync_all()?;
-    fs::rename(&draft, path)?;
+    fs::rename(draft, path)?;
     sync_folder(path)
 }
 
-pub(super) fn remove(path: &Path) -> io::Result<()> {
-    fs::remove_file(path)?;
-    sync_folder(path)
+/// Writes a file beside it and gives it the name.
+pub(super) fn swap(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let (draft, _) = draft(path, bytes)?;
+    fs::rename(draft, path)
+}
+
+fn draft(path: &Path, bytes: &[u8]) -> io::Result<(PathBuf, File)> {
+    let draft = path.with_extension("new");
+    let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&draft)?;
+    file.write_all(bytes)?;
+    Ok((draft, file))
 }
 
 fn sync_folder(path: &Path) -> io::Result<()> {

@@ -19,7 +19,7 @@ fn what_was_saved_is_loaded_until_it_is_removed() {
     for name in ["restarts", "pods/u-1"] {
         assert_eq!(journal.load::<Entry>(name).unwrap(), None);
         journal.save(name, &Entry { restarts: 1 }).unwrap();
-        journal.save(name, &Entry { restarts: 2 }).unwrap();
+        journal.jot(name, &Entry { restarts: 2 }).unwrap();
         assert_eq!(journal.load(name).unwrap(), Some(Entry { restarts: 2 }));
         journal.remove(name).unwrap();
         journal.remove(name).unwrap();

@@ -1,4 +1,4 @@
-//! Writes journal entries behind everybody's back: durable writes may take milliseconds each, and one
+//! Writes journal entries behind everybody's back: a write may have to wait for a busy disk, and one
 //! thread does everything else. Of each entry only the newest is written.
 
 use chassis::{Journal, error};
@@ -93,7 +93,7 @@ async fn write<T: Serialize + Send + 'static>(shared: Rc<Shared<T>>) {
 fn write_all<T: Serialize>(journal: &Journal, batch: &BTreeMap<String, Option<T>>) {
     for (name, value) in batch {
         let written = match value {
-            Some(value) => journal.save(name, value),
+            Some(value) => journal.jot(name, value),
             None => journal.remove(name),
         };
         if let Err(failure) = written {

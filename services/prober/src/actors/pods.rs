@@ -159,7 +159,7 @@ impl Pods {
         let name = format!("{FOLDER}/{pod}");
         let entry = self.ledger.of_pod(pod);
         let journal = &self.service.journal;
-        let written = if entry.is_empty() { journal.remove(&name) } else { journal.save(&name, &entry) };
+        let written = if entry.is_empty() { journal.remove(&name) } else { journal.jot(&name, &entry) };
         if let Err(failure) = written {
             error!(error = error::chain(&failure), %pod, "verdicts are not in the journal");
         }

@@ -114,7 +114,7 @@ impl Node {
     /// Says the node before anything else is done, so that what is said last is the newest.
     fn say(&mut self, node: status_reporter::Node, ctx: &mut Context<Self>) {
         if node.registered
-            && let Err(failure) = self.service.journal.save(REMEMBERED, &node.object)
+            && let Err(failure) = self.service.journal.jot(REMEMBERED, &node.object)
         {
             warn!(error = error::chain(&failure), "the node cannot be remembered");
         }

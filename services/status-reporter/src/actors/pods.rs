@@ -165,7 +165,7 @@ impl Pods {
         }
         ctx.run_later(GATHER, |pods, _| {
             pods.saving = false;
-            if let Err(failure) = pods.service.journal.save(STARTS, &pods.starts) {
+            if let Err(failure) = pods.service.journal.jot(STARTS, &pods.starts) {
                 warn!(error = error::chain(&failure), "starts that were told of cannot be remembered");
             }
         });

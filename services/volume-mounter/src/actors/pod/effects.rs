@@ -205,7 +205,7 @@ impl PodActor {
 
     pub(super) fn save(&self) {
         let name = format!("{FOLDER}/{}", self.record.pod);
-        if let Err(failure) = self.kit.journal.save(&name, &self.record) {
+        if let Err(failure) = self.kit.journal.jot(&name, &self.record) {
             error!(error = error::chain(&failure), pod = %self.record.pod, "volumes are not in the journal");
         }
     }
