@@ -125,7 +125,7 @@ impl Bus {
         }
     }
 
-    /// Says that there is no such thing any more. Said again for ten minutes to whoever was away.
+    /// Says that there is no such thing any more. Said again for a minute to whoever was away.
     pub async fn retract<S: State>(&self, key: &Key) {
         let key = key.clone();
         self.order::<S>(|name, traceparent| Order::Retract { name, key, traceparent }).await;

@@ -13,9 +13,10 @@ use std::{
     time::Duration,
 };
 
-/// How long a tombstone is kept. A reader that was away for longer learns of the absence by
-/// `complete`.
-const TOMBSTONES: Duration = Duration::from_secs(600);
+/// How long a tombstone is kept. Readers that are there hear it at once, and one that was away for
+/// longer learns of the absence by `complete`. Each pod leaves half a dozen of them, which the server
+/// and both sides hold in memory: ten minutes' worth would be most of a busy node's messages.
+const TOMBSTONES: Duration = Duration::from_secs(60);
 
 /// Everything that one process has said.
 #[derive(Debug)]

@@ -101,7 +101,7 @@ fn a_stream_that_began_with_this_life_forgets_nothing() {
 }
 
 #[test]
-fn a_tombstone_is_forgotten_after_ten_minutes_unless_the_key_came_back() {
+fn a_tombstone_is_forgotten_after_a_minute_unless_the_key_came_back() {
     let mut repertoire = repertoire();
     let gone = say(&mut repertoire, "gone", "");
     let back = say(&mut repertoire, "back", "");
