@@ -44,10 +44,10 @@ pub async fn run(service: Service) -> Result<(), Error> {
 async fn live(service: &Service) -> Result<(), Error> {
     // Tasks end with this set.
     let mut tasks = JoinSet::new();
-    let Begun { world, node, hardware } = start::begin(service, &mut tasks).await?;
+    let Begun { world, node, following, hardware } = start::begin(service, &mut tasks).await?;
     let bus = &service.bus;
     let relay = Relay::new(world.clone()).start();
-    let (following, followed) = watch::channel(Following::default());
+    let followed = world.following.clone();
     let facts = Facts::of(&world, hardware);
     let pods = bus.hear::<pod_lifecycle::Pod>().await?;
     let volumes = bus.hear::<volume_mounter::Volumes>().await?;

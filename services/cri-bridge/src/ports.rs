@@ -10,7 +10,7 @@ use crate::{
     },
     config::Settings,
     core::node::Node,
-    loops::saying::Saying,
+    loops::{events::Following, saying::Saying},
 };
 use actix::Addr;
 use chassis::{Bus, Events, clock};
@@ -50,6 +50,8 @@ pub struct World {
     pub settings: Settings,
     /// The node, as far as it is known.
     pub node: watch::Receiver<Arc<Node>>,
+    /// How the runtime is followed.
+    pub following: watch::Receiver<Following>,
 }
 
 impl World {

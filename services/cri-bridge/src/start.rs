@@ -13,7 +13,7 @@ use crate::{
     },
     config::{self, Settings},
     core::{cgroup::Sizes, labels::PodIdentity, names, node::Node, qos::QosClass, turnstile},
-    loops::{self, machine::Told},
+    loops::{self, events::Following, machine::Told},
     ports::World,
 };
 use actix::Actor;
@@ -39,6 +39,8 @@ pub(crate) struct Begun {
     pub(crate) world: Rc<World>,
     /// Sets the node's facts.
     pub(crate) node: watch::Sender<Arc<Node>>,
+    /// Sets how the runtime is followed.
+    pub(crate) following: watch::Sender<Following>,
     /// The machine.
     pub(crate) hardware: Hardware,
 }
@@ -64,6 +66,7 @@ pub(crate) async fn begin(service: &Service, tasks: &mut JoinSet<()>) -> Result<
     let hierarchy = cgroups.hierarchy();
     let layout = cgroups.layout().clone();
     let (node, known) = watch::channel(Arc::new(settings.node(&hardware, hierarchy, layout, None)));
+    let (following, followed) = watch::channel(Following::default());
     let (sayings, said) = mpsc::unbounded_channel();
     tasks.spawn_local(loops::saying::say(service.bus.clone(), said));
     let world = World {
@@ -79,8 +82,9 @@ pub(crate) async fn begin(service: &Service, tasks: &mut JoinSet<()>) -> Result<
         pulls: Gate::new(settings.pulls_at_once).with_rate(settings.pull_rate).start(),
         settings,
         node: known,
+        following: followed,
     };
-    Ok(Begun { world: Rc::new(world), node, hardware })
+    Ok(Begun { world: Rc::new(world), node, following, hardware })
 }
 
 /// Waits for the runtime; tells its cgroup driver and the sandboxes that it holds.

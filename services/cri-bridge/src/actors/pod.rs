@@ -8,6 +8,7 @@ mod command;
 mod facts;
 mod flight;
 mod question;
+mod young;
 
 pub use command::Command;
 pub use facts::{Happened, Listed, Mounted, Wanted};

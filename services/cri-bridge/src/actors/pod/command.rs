@@ -169,6 +169,7 @@ impl Handler<Landed> for PodActor {
         let (waiting, span) = self.flights.end(&deed);
         let outcome = deed.note(landing, &mut self.ledger, clock::now_unix());
         self.say(waiting, outcome, span);
+        self.attend(&deed, context);
         self.launch(context);
         self.judge_again(context);
         self.collect(context);

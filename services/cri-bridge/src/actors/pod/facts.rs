@@ -112,7 +112,7 @@ impl PodActor {
     }
 
     /// Reads one sandbox or container; everything, for an id that is not known.
-    fn look_at(&mut self, id: String, context: &mut Context<Self>) {
+    pub(super) fn look_at(&mut self, id: String, context: &mut Context<Self>) {
         let subject = self.subject(context);
         let sandbox = self.ledger.sandbox_of(&id).map(str::to_owned);
         let is_sandbox = self.ledger.sandboxes().iter().any(|it| it.id == id);

@@ -65,6 +65,14 @@ impl Deed {
         matches!(self.ask, Ask::Sandbox { .. } | Ask::Start { .. } | Ask::Pull { .. })
     }
 
+    /// The instance that it starts, if it starts one.
+    pub(super) fn starts(&self) -> Option<(&ContainerName, u32)> {
+        match &self.ask {
+            Ask::Start { container, attempt, .. } => Some((container, *attempt)),
+            _ => None,
+        }
+    }
+
     /// The work itself.
     pub(super) fn work(self, subject: Subject, ledger: &Ledger) -> LocalBoxFuture<'static, Landing> {
         match self.ask {
