@@ -84,3 +84,14 @@ pub enum Outcome {
         refusal: Refusal,
     },
 }
+
+impl Outcome {
+    /// Why it was not done, if it was not.
+    pub fn failure(&self) -> Option<String> {
+        match self {
+            Self::Failed { fault } => Some(format!("{}: {}", fault.reason, fault.message)),
+            Self::Refused { refusal } => Some(refusal.to_string()),
+            Self::Done { .. } | Self::Accepted => None,
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! What a message is: its owner, kind, name, version and key.
 
-use crate::{Decision, Refusal, Token};
+use crate::{ContainerName, Decision, Refusal, Token};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::fmt;
 
@@ -161,6 +161,15 @@ pub trait Command: Message {
     fn refuse(refusal: Refusal) -> Self::Reply;
     /// The refusal in a reply, if it is one.
     fn refusal(reply: &Self::Reply) -> Option<&Refusal>;
+    /// Why it was not done, if the reply says so: what the command's row in a trace shows. Never
+    /// holds a secret.
+    fn failure(reply: &Self::Reply) -> Option<String> {
+        Self::refusal(reply).map(ToString::to_string)
+    }
+    /// The one container that the command is about, if there is one.
+    fn container(&self) -> Option<&ContainerName> {
+        None
+    }
     /// The decision that this command carries out, where it stands in the body. The bus sends
     /// it as a header.
     fn decision(&self) -> Option<Decision> {

@@ -7,7 +7,7 @@ use crate::{
 use serde::{Deserialize, Serialize};
 
 macro_rules! outcome_command {
-    ($type:ident, $name:literal) => {
+    ($type:ident, $name:literal $(, $container:ident)?) => {
         impl Message for $type {
             const OWNER: Owner = Owner::CriBridge;
             const KIND: Kind = Kind::Command;
@@ -27,6 +27,12 @@ macro_rules! outcome_command {
                     _ => None,
                 }
             }
+            fn failure(reply: &Outcome) -> Option<String> {
+                reply.failure()
+            }
+            $(fn container(&self) -> Option<&ContainerName> {
+                Some(&self.$container)
+            })?
             fn decision(&self) -> Option<Decision> {
                 Some(self.decision)
             }
@@ -46,7 +52,7 @@ pub struct PullImage {
     /// The container whose image, policy and event are meant.
     pub container: ContainerName,
 }
-outcome_command!(PullImage, "pull-image");
+outcome_command!(PullImage, "pull-image", container);
 
 /// `cri-bridge.cmd.ensure-sandbox.{pod}`: make the pod's cgroup and a ready sandbox of exactly
 /// this attempt. `Done` when the newest sandbox is of that attempt and ready.
@@ -76,7 +82,7 @@ pub struct StartContainer {
     /// `ContainerMetadata.attempt`, which is also the restart count.
     pub attempt: u32,
 }
-outcome_command!(StartContainer, "start-container");
+outcome_command!(StartContainer, "start-container", container);
 
 /// `cri-bridge.cmd.stop-container.{pod}`: run the preStop hook and stop one container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,7 +100,7 @@ pub struct StopContainer {
     /// The sentence for the `Killing` event, such as why it is restarted.
     pub why: String,
 }
-outcome_command!(StopContainer, "stop-container");
+outcome_command!(StopContainer, "stop-container", container);
 
 /// `cri-bridge.cmd.stop-pod.{pod}`: stop every container (regular ones together, then sidecars
 /// in reverse order) and every sandbox of the pod, and start nothing for it any more. A second

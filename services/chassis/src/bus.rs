@@ -27,6 +27,7 @@ mod sayer;
 mod serving;
 mod streams;
 
+pub use asking::Answered;
 pub use connection::Access;
 pub use error::{AskError, BusError};
 pub use hearing::{Heard, Hearing};
@@ -113,6 +114,18 @@ impl Bus {
     /// # Errors
     /// See [`AskError`]; a refusal is an answer, not an error.
     pub async fn ask<C: Command>(&self, command: &C, patience: Duration) -> Result<C::Reply, AskError> {
+        self.ask_noting(command, patience).await.map(|answered| answered.reply)
+    }
+
+    /// As [`Bus::ask`], for whoever tells how long answers are on their way.
+    ///
+    /// # Errors
+    /// See [`AskError`].
+    pub async fn ask_noting<C: Command>(
+        &self,
+        command: &C,
+        patience: Duration,
+    ) -> Result<Answered<C::Reply>, AskError> {
         asking::ask(self, command, patience).await
     }
 

@@ -28,7 +28,7 @@ pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use bus::{AskError, Asked, Bus, BusError, Heard, Hearing, Serving};
+pub use bus::{Answered, AskError, Asked, Bus, BusError, Heard, Hearing, Serving};
 pub use events::Events;
 pub use health::{HEALTH_FILE, HealthHandle};
 pub use journal::Journal;

@@ -9,15 +9,21 @@
 //! deed is about goes into attributes, whose names are in [`keys`]. Environment values and secrets
 //! never become attributes or log fields.
 
+mod afterwards;
 mod context;
 mod export;
 pub mod keys;
 mod log;
+mod outside;
 mod pod_start;
 
-pub use context::{child_of, context_from, context_of_current, link_to, traceparent};
+pub use afterwards::{Ended, noting, tell_of};
+pub use context::{
+    are_of_one_trace, child_of, context_from, context_of, context_of_current, link_to, traceparent,
+};
 pub use export::Telemetry;
 pub use log::Lines;
+pub use outside::{Peer, call, fail, is_traced};
 pub use pod_start::{export_start_root, start_context, start_span_id, start_trace_id};
 
 use messages::{Incarnation, NodeName, Owner};

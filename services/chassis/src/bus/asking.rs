@@ -1,13 +1,25 @@
 //! Asking: one command, one answer.
 
-use super::{AskError, Bus, headers};
+use super::{
+    AskError, Bus,
+    headers::{self, Received},
+};
 use crate::{clock, telemetry};
 use async_nats::client::{Request, RequestError, RequestErrorKind};
 use bytes::Bytes;
-use messages::{Command, subject};
+use messages::{BootTime, Command, subject};
 use std::time::Duration;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+/// An answer on its way through the asker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answered<R> {
+    /// The answer.
+    pub reply: R,
+    /// When it was sent.
+    pub sent: BootTime,
+}
 
 /// Sends a command and waits for its answer. While the bus is away nothing is sent: the client would
 /// keep it and send it when the bus is back, long after the caller has given up.
@@ -15,7 +27,7 @@ pub(super) async fn ask<C: Command>(
     bus: &Bus,
     command: &C,
     patience: Duration,
-) -> Result<C::Reply, AskError> {
+) -> Result<Answered<C::Reply>, AskError> {
     let link = bus.inner.link.as_ref().filter(|link| link.is_up()).ok_or(AskError::Disconnected)?;
     let body = serde_json::to_vec(command)
         .map_err(|source| AskError::Unsendable { name: C::NAME, source: source.into() })?;
@@ -31,7 +43,10 @@ pub(super) async fn ask<C: Command>(
         .send_request(subject::of(bus.node(), command), request)
         .await
         .map_err(|failure| ask_error::<C>(failure, patience))?;
-    serde_json::from_slice(&reply.payload).map_err(|source| AskError::BadReply { name: C::NAME, source })
+    let sent = Received(reply.headers.as_ref()).sent().unwrap_or_else(clock::now_boot);
+    serde_json::from_slice(&reply.payload)
+        .map(|reply| Answered { reply, sent })
+        .map_err(|source| AskError::BadReply { name: C::NAME, source })
 }
 
 fn ask_error<C: Command>(failure: RequestError, patience: Duration) -> AskError {

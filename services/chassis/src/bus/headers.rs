@@ -10,7 +10,7 @@ use opentelemetry::Context;
 const MESSAGE: &str = "message";
 /// Boot time after which a command must not be acted on.
 const EXPIRES: &str = "expires";
-/// Boot time at which a command was sent.
+/// Boot time at which it was sent; for a state, at which it was first said.
 const SENT: &str = "sent";
 /// The decision that a command carries out; for people, the body has it too.
 const DECISION: &str = "decision";
@@ -65,15 +65,26 @@ pub(super) fn state(
     name: &str,
     version: u16,
     stamp: Stamp,
+    said: Option<BootTime>,
     tombstone: bool,
     traceparent: Option<&str>,
 ) -> HeaderMap {
     let mut headers = typed(name, version, traceparent);
+    if let Some(said) = said {
+        headers.insert(SENT, said.0.to_string());
+    }
     headers.insert(INCARNATION, stamp.incarnation.to_string());
     headers.insert(REVISION, stamp.revision.to_string());
     if tombstone {
         headers.insert(TOMBSTONE, "1");
     }
+    headers
+}
+
+/// When a reply was sent.
+pub(super) fn reply(sent: BootTime) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(SENT, sent.0.to_string());
     headers
 }
 
@@ -150,9 +161,9 @@ mod tests {
         assert_eq!(received.text(DECISION), Some("3.9"));
 
         let stamp = Stamp { incarnation: Incarnation(4), revision: 8 };
-        let headers = state("pod", 1, stamp, true, None);
+        let headers = state("pod", 1, stamp, Some(BootTime(3)), true, None);
         let received = Received(Some(&headers));
-        assert_eq!(received.stamp(), Some(stamp));
+        assert_eq!((received.stamp(), received.sent()), (Some(stamp), Some(BootTime(3))));
         assert!(received.is_tombstone());
     }
 

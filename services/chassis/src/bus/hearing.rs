@@ -8,7 +8,7 @@ use super::{
     ledger::{Ledger, Settled},
     place,
 };
-use crate::error;
+use crate::{clock, error};
 use async_nats::jetstream::{
     self, Context, Message,
     consumer::{
@@ -17,7 +17,7 @@ use async_nats::jetstream::{
     },
 };
 use futures::{Stream, StreamExt};
-use messages::{Incarnation, Key, State, subject};
+use messages::{BootTime, Incarnation, Key, State, subject};
 use opentelemetry::Context as TraceContext;
 use std::{
     collections::VecDeque,
@@ -46,6 +46,8 @@ pub enum Heard<S> {
         incarnation: Incarnation,
         /// The trace that the sayer was part of: a parent while a start is open, else to be linked.
         context: TraceContext,
+        /// When it was said.
+        said: BootTime,
     },
     /// There is no such thing any more: its owner said so, or did not say it again in a new life.
     Gone {
@@ -217,7 +219,8 @@ impl<S: State> Follower<S> {
                 Ok(state) if self.ledger.value(&key, stamp) => {
                     let (revision, incarnation) = (stamp.revision, stamp.incarnation);
                     let context = received.context();
-                    self.news.push_back(Heard::Value { state, revision, incarnation, context });
+                    let said = received.sent().unwrap_or_else(clock::now_boot);
+                    self.news.push_back(Heard::Value { state, revision, incarnation, context, said });
                 }
                 Ok(_) => {}
                 Err(Unreadable::Forged) => {

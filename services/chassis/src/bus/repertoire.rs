@@ -61,6 +61,8 @@ pub(super) struct Saying {
     pub(super) stamp: Stamp,
     pub(super) body: Option<Bytes>,
     pub(super) traceparent: Option<String>,
+    /// When it was said first.
+    pub(super) said: Option<BootTime>,
 }
 
 /// What the stream is to forget: everything before a sequence greater than 1, of one key or of all.
@@ -187,11 +189,18 @@ fn saying(
     revision: u64,
 ) -> Saying {
     let stamp = Stamp { incarnation, revision };
-    let (key, body, traceparent) = match line {
-        Some((key, line)) => (Some(key), line.body.clone(), line.traceparent.clone()),
-        None => (None, None, None),
-    };
-    Saying { name, version, key, stamp, body, traceparent }
+    match line {
+        Some((key, line)) => Saying {
+            name,
+            version,
+            key: Some(key),
+            stamp,
+            body: line.body.clone(),
+            traceparent: line.traceparent.clone(),
+            said: Some(line.since),
+        },
+        None => Saying { name, version, key: None, stamp, body: None, traceparent: None, said: None },
+    }
 }
 
 /// 20 ms, 40 ms … 5 s: a stream is usually missing only for as long as its maker needs.

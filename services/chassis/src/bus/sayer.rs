@@ -180,6 +180,7 @@ impl Sayer {
             saying.name,
             saying.version,
             saying.stamp,
+            saying.said,
             is_tombstone,
             saying.traceparent.as_deref(),
         );

@@ -4,7 +4,7 @@ use super::{
     Bus, BusError,
     address::Address,
     fence::Fence,
-    headers::{Misfit, Received},
+    headers::{self, Misfit, Received},
     permissions::inbox,
     place,
 };
@@ -12,7 +12,7 @@ use crate::{clock, error, telemetry};
 use async_nats::{Client, Message as Raw, Subject, Subscriber};
 use bytes::Bytes;
 use futures::StreamExt;
-use messages::{BootTime, Command, Owner, Refusal, Token, subject};
+use messages::{BootTime, Command, ContainerName, Owner, Refusal, Token, subject};
 use std::{
     rc::Rc,
     sync::{Arc, PoisonError},
@@ -126,8 +126,12 @@ impl<F> Server<F> {
         );
         let asked = Asked { command, caller, caller_span: span.clone(), expires, queued_for };
         let (client, reply_to, handler) = (self.client.clone(), reply_to.clone(), self.handler.clone());
+        let row = span.clone();
         let work = async move {
             let answer = handler(asked).await;
+            if let Some(why) = C::failure(&answer) {
+                telemetry::fail(&row, &why);
+            }
             reply::<C>(&client, reply_to, &answer).await;
             drop(hand);
         };
@@ -179,7 +183,15 @@ fn span<C: Command>(command: &C, caller: Owner, received: Received<'_>) -> Span 
     let key = command.key();
     let pod = key.tokens().first().map(Token::as_str);
     if telemetry::traceparent(&received.context()).is_some() {
-        info_span!("command", otel.name = name, otel.kind = "server", bulkhead.caller = %caller, k8s.pod.uid = pod)
+        let container = command.container().map(ContainerName::as_str);
+        info_span!(
+            "command",
+            otel.name = name,
+            otel.kind = "server",
+            bulkhead.caller = %caller,
+            k8s.pod.uid = pod,
+            k8s.container.name = container,
+        )
     } else {
         debug_span!("command", otel.name = name, bulkhead.caller = %caller, k8s.pod.uid = pod)
     }
@@ -190,7 +202,8 @@ async fn reply<C: Command>(client: &Client, reply_to: Subject, answer: &C::Reply
         Ok(body) => Bytes::from(body),
         Err(failure) => return error!(name = C::NAME, error = error::chain(&failure), "no reply"),
     };
-    if let Err(failure) = client.publish(reply_to, body).await {
+    let headers = headers::reply(clock::now_boot());
+    if let Err(failure) = client.publish_with_headers(reply_to, headers, body).await {
         warn!(name = C::NAME, error = error::chain(&failure), "no reply");
     }
 }
@@ -198,7 +211,6 @@ async fn reply<C: Command>(client: &Client, reply_to: Subject, answer: &C::Reply
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bus::headers;
     use messages::{Decision, cri_bridge::StopPod};
 
     const NOW: BootTime = BootTime(100);

@@ -21,6 +21,17 @@ pub fn context_of_current() -> Context {
     if of_span.span().span_context().is_valid() { of_span } else { Context::current() }
 }
 
+/// The context of a span; empty where it is part of no trace.
+pub fn context_of(span: &Span) -> Context {
+    span.context()
+}
+
+/// Whether both are part of one trace; an empty context is part of none.
+pub fn are_of_one_trace(one: &Context, other: &Context) -> bool {
+    let (one, other) = (one.span().span_context().clone(), other.span().span_context().clone());
+    one.is_valid() && one.trace_id() == other.trace_id()
+}
+
 /// A context as the text of a `traceparent` header; none for an empty context.
 pub fn traceparent(context: &Context) -> Option<String> {
     let span = context.span();

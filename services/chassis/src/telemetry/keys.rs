@@ -29,7 +29,9 @@ pub const CONTAINER_ID: &str = "container.id";
 pub const LIFE: &str = "bulkhead.pod.life";
 /// Who asked for the deed.
 pub const CALLER: &str = "bulkhead.caller";
-/// Microseconds from the sending of a command to the beginning of its handler.
+/// Whom a call waits for: [`super::Peer`].
+pub const PEER: &str = "peer.service";
+/// Microseconds from the sending of a message to the beginning of what it set off.
 pub const QUEUED: &str = "bulkhead.queued_us";
 /// Milliseconds that a caller waits for a reply.
 pub const PATIENCE: &str = "bulkhead.patience_ms";
