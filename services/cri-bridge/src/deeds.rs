@@ -22,6 +22,10 @@ use crate::{
     ports::{Told, World},
 };
 use actix::Recipient;
+use chassis::{
+    clock,
+    telemetry::{self, Ended, Peer, keys},
+};
 use k8s_openapi::api::core::v1 as core;
 use messages::{
     BootTime, ContainerName, Fault, PodUid,
@@ -29,9 +33,9 @@ use messages::{
     pod_lifecycle::{ContainerKind, Pod},
     volume_mounter::Volumes,
 };
+use opentelemetry::KeyValue;
 use std::{collections::BTreeSet, rc::Rc, sync::Arc};
 use tokio::sync::watch;
-use tracing::Span;
 
 /// How a deed ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -166,35 +170,52 @@ impl Subject {
 
     /// Waits for one's turn to make something; not for a pod that is to stop.
     async fn turn(&self) -> Result<Pass, End> {
+        let begun = clock::now_boot();
         let enter = self.world.starts.send(Enter { place: self.place });
         // Both are cancel-safe: a turn that comes after all is passed on.
         let pass = tokio::select! {
             pass = enter => pass,
             () = self.halted() => return Err(End::Halted),
         };
+        self.waited_for_runtime(begun);
         match pass {
             Ok(Ok(pass)) if !self.is_halted() => Ok(pass),
             Ok(Ok(_) | Err(TurnedAway::TooOften | TurnedAway::Closed)) | Err(_) => Err(End::Halted),
         }
     }
 
-    /// A span for one call to something outside, with the pod's attributes.
-    fn span(&self, span: Span) -> Span {
-        span.record("k8s.pod.uid", self.uid.as_str());
-        span.record("k8s.pod.name", self.name.as_str());
-        span.record("k8s.namespace.name", self.namespace.as_str());
-        span
+    /// The runtime was busy with others until now.
+    fn waited_for_runtime(&self, begun: BootTime) {
+        let waited = Ended::call(Peer::Runtime, "wait for runtime", begun);
+        telemetry::tell_of(&telemetry::context_of_current(), waited.about(self.attributes()));
+    }
+
+    /// The pod's attributes, for spans that are made when they are over.
+    fn attributes(&self) -> Vec<KeyValue> {
+        vec![
+            KeyValue::new(keys::POD_UID, self.uid.to_string()),
+            KeyValue::new(keys::POD_NAME, self.name.clone()),
+            KeyValue::new(keys::NAMESPACE, self.namespace.clone()),
+        ]
+    }
+
+    /// The same, and the container that it is about.
+    fn attributes_of(&self, container: &ContainerName) -> Vec<KeyValue> {
+        let mut attributes = self.attributes();
+        attributes.push(KeyValue::new(keys::CONTAINER_NAME, container.to_string()));
+        attributes
     }
 }
 
-/// A span named for a deed, with room for the pod's attributes. More may be given.
+/// A span named for a deed that something outside does for us, with the pod's attributes. More may be given.
 macro_rules! deed_span {
-    ($name:literal $(, $($fields:tt)*)?) => {
-        tracing::info_span!(
+    ($subject:expr, $peer:ident, $name:literal $(, $($fields:tt)*)?) => {
+        chassis::call_span!(
+            $peer,
             $name,
-            k8s.pod.uid = tracing::field::Empty,
-            k8s.pod.name = tracing::field::Empty,
-            k8s.namespace.name = tracing::field::Empty,
+            k8s.pod.uid = %$subject.uid,
+            k8s.pod.name = $subject.name,
+            k8s.namespace.name = $subject.namespace,
             $($($fields)*)?
         )
     };

@@ -18,7 +18,7 @@ use crate::{
     error::Unmade,
     ports::{Bearer, Denied, Tools, Versioned},
 };
-use chassis::{clock, error};
+use chassis::{call_span, clock, error, telemetry};
 use futures::future::{try_join, try_join_all};
 use messages::{
     BootTime,
@@ -87,7 +87,8 @@ impl Need<'_> {
     async fn check(&self) -> Result<(), Unmade> {
         let checking = self.checked.get_or_try_init(|| async {
             let name = self.name();
-            let theirs = self.patiently(|| self.tools.objects.pod(self.namespace(), name)).await;
+            let asking = self.patiently(|| self.tools.objects.pod(self.namespace(), name));
+            let theirs = telemetry::call(call_span!(ApiServer, "read pod"), asking).await;
             check::compare(&self.pod.object, &theirs.map_err(Unmade::Unchecked)?)?;
             Ok::<(), Unmade>(())
         });
@@ -105,7 +106,11 @@ impl Need<'_> {
                 answer => answer.map(Some),
             }
         });
-        let fetched = match fetched.await {
+        let span = match object.kind {
+            Kind::ConfigMap => call_span!(ApiServer, "read configMap"),
+            Kind::Secret => call_span!(ApiServer, "read secret"),
+        };
+        let fetched = match telemetry::call(span, fetched).await {
             Err(Denied::NotFound) => Ok(None),
             other => other,
         };
@@ -128,7 +133,8 @@ impl Need<'_> {
         if let Some(young) = old.clone().filter(|(_, lease)| !lease.is_due(now)) {
             return Ok((token.path.clone(), young));
         }
-        match (self.patiently(|| self.tools.objects.token(self.bearer(), token)).await, old) {
+        let asking = self.patiently(|| self.tools.objects.token(self.bearer(), token));
+        match (telemetry::call(call_span!(ApiServer, "create token"), asking).await, old) {
             (Ok(issued), _) => {
                 let lease = issued.lease(token::JITTER.mul_f64(rand::random()));
                 Ok((token.path.clone(), (issued.token, lease)))

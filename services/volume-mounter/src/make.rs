@@ -17,7 +17,10 @@ use crate::{
     gather::{Gathered, Known, Need, Versions},
     ports::{Deed, FileSystem, Tools},
 };
-use chassis::clock;
+use chassis::{
+    clock,
+    telemetry::{self, Peer},
+};
 use futures::future::try_join;
 use k8s_openapi::jiff;
 use messages::{BootTime, pod_lifecycle::Pod};
@@ -161,7 +164,8 @@ impl Job {
         let payload = self.payload(content, &gathered).await;
         let payload = payload.map_err(|why| Failed { why, versions: versions.clone() })?;
         let group = ownership::fs_group(&self.pod.object);
-        write(folder.to_owned(), payload, group).await?;
+        let writing = write(folder.to_owned(), payload, group);
+        telemetry::noting((Peer::Kernel, "write files"), Vec::new(), writing).await?;
         let leases = gathered.tokens.iter().map(|(path, (_, lease))| (path.as_str().to_owned(), *lease));
         Ok(self.whole(leases.collect(), versions))
     }
@@ -198,13 +202,15 @@ impl Job {
     }
 
     async fn perform(&self, deed: Deed) -> Result<(), Unmade> {
-        self.tools.mounter.perform(&deed).await.map_err(Unmade::Mount)
+        let performing = async { self.tools.mounter.perform(&deed).await.map_err(Unmade::Mount) };
+        telemetry::call(deed.span(), performing).await
     }
 
     /// Nothing, while nobody tells: a bound that is not known binds nobody.
     async fn allocatable(&self) -> Rc<Allocatable> {
         let mut told = self.tools.allocatable.clone();
         let waiting = timeout(ALLOCATABLE_PATIENCE, told.wait_for(Option::is_some));
+        let waiting = telemetry::noting((Peer::ApiServer, "wait for node object"), Vec::new(), waiting);
         let told = waiting.await.ok().and_then(|told| told.ok()?.clone());
         told.unwrap_or_default()
     }

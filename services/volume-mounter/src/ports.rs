@@ -7,10 +7,12 @@ use crate::core::{
     token::Lease,
     volume::{HostPathType, Token},
 };
+use chassis::call_span;
 use futures::{future::LocalBoxFuture, stream::LocalBoxStream};
 use k8s_openapi::api::core::v1 as core;
 use serde::{Deserialize, Serialize};
 use std::{fmt, path::PathBuf, rc::Rc, sync::Arc, time::Duration};
+use tracing::Span;
 
 /// Something that may hang, and is therefore done by a process of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +49,16 @@ pub enum Deed {
 }
 
 impl Deed {
+    /// Its row in the trace that is under way.
+    pub(crate) fn span(&self) -> Span {
+        match self {
+            Self::Mount { .. } => call_span!(Kernel, "mount file system"),
+            Self::CheckHostPath { .. } => call_span!(Kernel, "check host path"),
+            Self::BindSubpath { .. } => call_span!(Kernel, "bind path"),
+            Self::UnmountBelow { .. } => call_span!(Kernel, "unmount"),
+        }
+    }
+
     /// The path that a hanging deed would keep busy.
     pub fn subject(&self) -> &PathBuf {
         match self {

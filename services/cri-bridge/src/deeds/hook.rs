@@ -9,10 +9,10 @@ use crate::{
     },
     ports::Told,
 };
-use chassis::error;
+use chassis::{error, telemetry};
 use k8s_openapi::api::core::v1 as core;
 use tokio::time::sleep;
-use tracing::debug;
+use tracing::{Instrument, Span, debug};
 
 /// Whose hook it is.
 #[derive(Debug, Clone, Copy)]
@@ -25,11 +25,24 @@ pub(super) struct Target<'t> {
     pub(super) ports: Option<&'t [core::ContainerPort]>,
 }
 
-/// Runs a hook to its end.
+/// Runs a hook to its end, within its span. What it said may hold a secret, and stays out of the trace.
 ///
 /// # Errors
 /// With the kubelet's sentence about what went wrong.
 pub(super) async fn run(
+    subject: &Subject,
+    target: Target<'_>,
+    handler: &core::LifecycleHandler,
+    span: &Span,
+) -> Result<(), String> {
+    let ran = carry_out(subject, target, handler).instrument(span.clone()).await;
+    if ran.is_err() {
+        telemetry::fail(span, "the hook failed");
+    }
+    ran
+}
+
+async fn carry_out(
     subject: &Subject,
     target: Target<'_>,
     handler: &core::LifecycleHandler,

@@ -13,12 +13,15 @@ use crate::{
     },
     ports::Told,
 };
-use chassis::clock;
+use chassis::{
+    clock,
+    telemetry::{self, Peer},
+};
 use futures::future::join_all;
 use messages::{ContainerName, pod_lifecycle::ContainerKind};
 use proto::runtime::v1 as cri;
 use std::time::Duration;
-use tracing::{Instrument, warn};
+use tracing::warn;
 
 /// Whose image is wanted.
 struct Wanted<'s> {
@@ -84,7 +87,7 @@ impl Fault {
 impl Wanted<'_> {
     async fn have(&self, policy: PullPolicy) -> Result<String, Fault> {
         if policy != PullPolicy::Always {
-            let present = self.subject.world.runtime.image_status(self.spec()).await;
+            let present = self.inspect(self.spec()).await;
             let inspect =
                 |error: &RuntimeError| PullFault::Inspect { image: self.image.clone(), why: error.shown() };
             if let Some(present) = present.map_err(|error| Fault::of_call(&error, || inspect(&error)))? {
@@ -112,7 +115,9 @@ impl Wanted<'_> {
         let credentials = if credentials.is_empty() { vec![None] } else { credentials };
         self.tell(Told::normal("Pulling", pull::pulling(&self.image)));
         self.subject.saw(Saw::Pulling(self.image.clone()));
+        let in_line = clock::now_boot();
         let pass = self.subject.world.pulls.send(Enter { place: self.subject.place }).await;
+        self.subject.waited_for_runtime(in_line);
         let pass = match pass {
             Ok(Ok(pass)) => pass,
             Ok(Err(TurnedAway::TooOften)) => return Err(self.failed("pull QPS exceeded".to_owned())),
@@ -131,9 +136,15 @@ impl Wanted<'_> {
     async fn try_all(&self, credentials: &[Option<&Credential>]) -> Result<String, Fault> {
         let mut failures = Vec::new();
         for credential in credentials {
-            let span = deed_span!("pull image", container.image.name = self.image, k8s.container.name = %self.container);
+            let span = deed_span!(
+                self.subject,
+                Runtime,
+                "pull image",
+                container.image.name = self.image,
+                k8s.container.name = %self.container,
+            );
             let pulling = self.subject.world.runtime.pull_image(self.request(*credential));
-            match pulling.instrument(self.subject.span(span)).await {
+            match telemetry::call(span, pulling).await {
                 Ok(image_ref) => return Ok(image_ref),
                 Err(error) => failures.push(error),
             }
@@ -168,7 +179,10 @@ impl Wanted<'_> {
             .filter(|name| !name.is_empty())
             .collect();
         let Subject { world, namespace, settling, .. } = self.subject;
-        let asked = names.iter().map(|name| world.api.secret(namespace, name, *settling));
+        let asked = names.iter().map(|name| {
+            let span = deed_span!(self.subject, ApiServer, "read secret");
+            telemetry::call(span, world.api.secret(namespace, name, *settling))
+        });
         let asked = names.iter().zip(join_all(asked).await);
         let (mut secrets, mut missing) = (Vec::new(), Vec::new());
         for (name, secret) in asked {
@@ -188,9 +202,15 @@ impl Wanted<'_> {
 
     async fn tell_pulled(&self, image_ref: &str, pulling: Duration, waiting: Duration) {
         let spec = cri::ImageSpec { image: image_ref.to_owned(), ..Default::default() };
-        let size = self.subject.world.runtime.image_status(spec).await.ok().flatten().map(|image| image.size);
+        let size = self.inspect(spec).await.ok().flatten().map(|image| image.size);
         let message = pull::pulled(&self.image, pulling, waiting, size.unwrap_or_default());
         self.tell(Told::normal("Pulled", message));
+    }
+
+    async fn inspect(&self, image: cri::ImageSpec) -> Result<Option<cri::Image>, RuntimeError> {
+        let attributes = self.subject.attributes_of(&self.container);
+        let asked = self.subject.world.runtime.image_status(image);
+        telemetry::noting((Peer::Runtime, "inspect image"), attributes, asked).await
     }
 
     fn spec(&self) -> cri::ImageSpec {

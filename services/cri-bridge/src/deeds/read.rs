@@ -5,7 +5,10 @@ use crate::{
     adapters::{containerd::RuntimeError, pod_files},
     core::{labels::Remembered, readback, termination},
 };
-use chassis::clock;
+use chassis::{
+    clock,
+    telemetry::{self, Peer},
+};
 use futures::future::join_all;
 use messages::{
     BootTime,
@@ -29,7 +32,9 @@ pub struct Holding {
 /// When the runtime does not answer.
 pub async fn sandbox(subject: &Subject, id: &str) -> Result<Option<Sandbox>, RuntimeError> {
     let at = clock::now_boot();
-    let Some(status) = subject.world.runtime.sandbox_status(id).await? else {
+    let asked = subject.world.runtime.sandbox_status(id);
+    let asked = telemetry::noting((Peer::Runtime, "read sandbox"), subject.attributes(), asked);
+    let Some(status) = asked.await? else {
         subject.saw(Saw::Gone(id.to_owned()));
         return Ok(None);
     };
@@ -48,7 +53,9 @@ pub async fn container(
     sandbox: &str,
 ) -> Result<Option<Container>, RuntimeError> {
     let at = clock::now_boot();
-    let Some(status) = subject.world.runtime.container_status(id).await? else {
+    let asked = subject.world.runtime.container_status(id);
+    let asked = telemetry::noting((Peer::Runtime, "read container"), subject.attributes(), asked);
+    let Some(status) = asked.await? else {
         subject.saw(Saw::Gone(id.to_owned()));
         return Ok(None);
     };
@@ -69,7 +76,9 @@ pub async fn all(subject: &Subject) -> Result<Holding, RuntimeError> {
     let runtime = &subject.world.runtime;
     let sandboxes = runtime.list_sandboxes(Some(&subject.uid));
     let containers = runtime.list_containers(Some(&subject.uid));
-    let (sandboxes, containers) = futures::try_join!(sandboxes, containers)?;
+    let listing = async { futures::try_join!(sandboxes, containers) };
+    let listing = telemetry::noting((Peer::Runtime, "list pod"), subject.attributes(), listing);
+    let (sandboxes, containers) = listing.await?;
     listed(subject, &sandboxes, &containers, at).await
 }
 

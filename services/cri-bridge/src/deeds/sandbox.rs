@@ -13,7 +13,10 @@ use crate::{
     },
     ports::Told,
 };
-use chassis::error;
+use chassis::{
+    error,
+    telemetry::{self, Peer},
+};
 use futures::future::join_all;
 use messages::Fault;
 use proto::runtime::v1 as cri;
@@ -55,13 +58,15 @@ async fn make(subject: &Subject, attempt: u32) -> Result<(), End> {
     let (cgroup, ()) = futures::join!(ensure_cgroup(subject), stop_others(subject, attempt));
     cgroup?;
     let pass = subject.turn().await?;
-    let span = deed_span!("create sandbox", bulkhead.sandbox.attempt = attempt);
-    let run = subject.world.runtime.run_sandbox(config, handler).instrument(subject.span(span));
-    let run = run.await;
+    let span = deed_span!(subject, Runtime, "create sandbox", bulkhead.sandbox.attempt = attempt);
+    let run = telemetry::call(span, subject.world.runtime.run_sandbox(config, handler)).await;
     drop(pass);
     let id = match run {
         Ok(id) => id,
-        Err(error) if error.is_of_unknown_outcome() => look_for(subject, attempt, &error).await?,
+        Err(error) if error.is_of_unknown_outcome() => {
+            let span = deed_span!(subject, Runtime, "look for sandbox");
+            look_for(subject, attempt, &error).instrument(span).await?
+        }
         Err(error) => return Err(not_created(&error)),
     };
     read::sandbox(subject, &id).await.map(drop).map_err(|error| not_created(&error))
@@ -77,7 +82,8 @@ fn claim(subject: &Subject, config: &cri::PodSandboxConfig) -> Result<(), End> {
 async fn handler(subject: &Subject) -> Result<String, End> {
     let class = spec::of(subject.object()).runtime_class_name.clone().filter(|class| !class.is_empty());
     let Some(class) = class else { return Ok(String::new()) };
-    let found = subject.world.api.runtime_handler(&class).await;
+    let span = deed_span!(subject, ApiServer, "read RuntimeClass");
+    let found = telemetry::call(span, subject.world.api.runtime_handler(&class)).await;
     found.map_err(|error| failed(format!("Failed to create pod sandbox: {error}")))
 }
 
@@ -92,7 +98,7 @@ async fn ensure_cgroup(subject: &Subject) -> Result<(), End> {
         let layout = cgroups.layout();
         if layout.per_qos { cgroups.ensure(&layout.pod(class, &uid), &sizes) } else { Ok(()) }
     });
-    match made.await {
+    match telemetry::noting((Peer::Kernel, "make cgroup"), subject.attributes(), made).await {
         Ok(()) => {
             subject.saw(Saw::Cgroup(subject.node.layout.per_qos));
             Ok(())
@@ -109,7 +115,8 @@ async fn ensure_cgroup(subject: &Subject) -> Result<(), End> {
 async fn stop_others(subject: &Subject, attempt: u32) {
     let others = subject.sandboxes.iter().filter(|sandbox| sandbox.attempt != attempt && sandbox.ready);
     let stopped = others.map(|sandbox| async {
-        if let Err(error) = subject.world.runtime.stop_sandbox(&sandbox.id).await {
+        let span = deed_span!(subject, Runtime, "stop sandbox", bulkhead.sandbox.attempt = sandbox.attempt);
+        if let Err(error) = telemetry::call(span, subject.world.runtime.stop_sandbox(&sandbox.id)).await {
             warn!(pod = %subject.uid, sandbox = sandbox.id, error = error::chain(&error), "an old sandbox stays");
         }
         if let Err(error) = read::sandbox(subject, &sandbox.id).await {

@@ -12,7 +12,7 @@ use crate::{
     },
     ports::Told,
 };
-use chassis::error;
+use chassis::{error, telemetry};
 use config::ConfigError;
 use messages::{ContainerName, Fault, cri_bridge::ContainerState, pod_lifecycle::ContainerKind};
 use proto::runtime::v1 as cri;
@@ -78,14 +78,19 @@ impl Starting<'_> {
         let sandbox_config = config::sandbox(subject).map_err(|bad| self.not_configured(bad.into()))?;
         let pass = subject.turn().await?;
         let span = deed_span!(
+            subject,
+            Runtime,
             "create container",
             k8s.container.name = %self.instance.container,
             k8s.container.restart_count = self.instance.attempt,
         );
         let create = subject.world.runtime.create_container(sandbox, config, sandbox_config);
-        let id = match create.instrument(subject.span(span)).await {
+        let id = match telemetry::call(span, create).await {
             Ok(id) => id,
-            Err(error) if error.is_of_unknown_outcome() => self.look_for(sandbox, &error).await?,
+            Err(error) if error.is_of_unknown_outcome() => {
+                let span = deed_span!(subject, Runtime, "look for container");
+                self.look_for(sandbox, &error).instrument(span).await?
+            }
             Err(error) => return Err(self.not_created(&error)),
         };
         self.tell(Told::normal("Created", "Container created"));
@@ -113,12 +118,14 @@ impl Starting<'_> {
     async fn begin(&self, id: &str, sandbox: &str) -> Result<(), End> {
         let subject = self.subject;
         let span = deed_span!(
+            subject,
+            Runtime,
             "start container",
             k8s.container.name = %self.instance.container,
             k8s.container.restart_count = self.instance.attempt,
             container.id = id,
         );
-        let started = subject.world.runtime.start_container(id).instrument(subject.span(span)).await;
+        let started = telemetry::call(span, subject.world.runtime.start_container(id)).await;
         let read = read::container(subject, id, sandbox).await;
         match (started, read) {
             (Ok(()), Ok(_)) => {}
@@ -157,9 +164,9 @@ impl Starting<'_> {
             container: found.container.name.as_str(),
             ports: found.container.ports.as_deref(),
         };
-        let span = deed_span!("run postStart hook", k8s.container.name = %self.instance.container);
-        let run = hook::run(self.subject, target, handler).instrument(self.subject.span(span));
-        let Err(why) = run.await else { return Ok(()) };
+        let container = &self.instance.container;
+        let span = deed_span!(self.subject, Container, "run postStart hook", k8s.container.name = %container);
+        let Err(why) = hook::run(self.subject, target, handler, &span).await else { return Ok(()) };
         self.tell(Told::warning("FailedPostStartHook", "PostStartHook failed"));
         let one = stop::One {
             container: self.instance.container.clone(),

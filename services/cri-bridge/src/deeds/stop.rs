@@ -13,7 +13,7 @@ use crate::{
     },
     ports::Told,
 };
-use chassis::{clock, error};
+use chassis::{clock, error, telemetry};
 use futures::future::{join_all, pending};
 use k8s_openapi::api::core::v1 as core;
 use messages::{
@@ -23,7 +23,7 @@ use messages::{
 };
 use std::{collections::BTreeSet, time::Duration};
 use tokio::{sync::watch, time::sleep};
-use tracing::{Instrument, warn};
+use tracing::warn;
 
 /// Which container is stopped, and why.
 #[derive(Debug, Clone)]
@@ -88,8 +88,8 @@ pub async fn pod(mut subject: Subject) -> End {
     });
     let failures: Vec<RuntimeError> = join_all(stopped).await.into_iter().filter_map(Result::err).collect();
     let sandboxes = subject.sandboxes.iter().map(|sandbox| async {
-        let span = deed_span!("stop sandbox");
-        subject.world.runtime.stop_sandbox(&sandbox.id).instrument(subject.span(span)).await
+        let span = deed_span!(subject, Runtime, "stop sandbox", bulkhead.sandbox.attempt = sandbox.attempt);
+        telemetry::call(span, subject.world.runtime.stop_sandbox(&sandbox.id)).await
     });
     let sandboxes = join_all(sandboxes).await.into_iter().filter_map(Result::err);
     let failures: Vec<RuntimeError> = failures.into_iter().chain(sandboxes).collect();
@@ -212,11 +212,17 @@ impl<'s> Stopping<'s> {
 
     /// Tells the runtime to stop it; again with less time when the order is tightened.
     async fn stop(&self, clock: &mut Clock) -> Result<(), RuntimeError> {
-        let span = deed_span!("stop container", k8s.container.name = %self.name, container.id = self.id);
-        let span = self.subject.span(span);
+        let span = deed_span!(
+            self.subject,
+            Runtime,
+            "stop container",
+            k8s.container.name = %self.name,
+            container.id = self.id,
+        );
         loop {
             let seconds = stop::for_runtime(clock.left());
-            let stop = self.subject.world.runtime.stop_container(self.id, seconds).instrument(span.clone());
+            let stop = self.subject.world.runtime.stop_container(self.id, seconds);
+            let stop = telemetry::call(span.clone(), stop);
             // Cancel-safe: the runtime is asked again at once, and asking twice is asking once.
             tokio::select! {
                 stopped = stop => return stopped,
@@ -233,9 +239,8 @@ impl<'s> Stopping<'s> {
         }
         self.subject.saw(Saw::PreStop(self.id.to_owned()));
         let target = hook::Target { id: self.id, container: self.name.as_str(), ports: Some(&ports) };
-        let span = deed_span!("run preStop hook", k8s.container.name = %self.name);
-        let run = hook::run(self.subject, target, &handler).instrument(self.subject.span(span));
-        if let Err(why) = run.await {
+        let span = deed_span!(self.subject, Container, "run preStop hook", k8s.container.name = %self.name);
+        if let Err(why) = hook::run(self.subject, target, &handler, &span).await {
             // What the hook said may hold a secret: it stays in this node's log.
             warn!(pod = %self.subject.uid, container = %self.name, why, "a preStop hook failed");
             let told = Told::warning("FailedPreStopHook", "PreStopHook failed");

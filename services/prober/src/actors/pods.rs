@@ -1,6 +1,6 @@
 //! All pods with probes: hears which, keeps a worker for each probe, remembers and says verdicts.
 
-use super::worker::{Leave, Look, Post, Tools, Worker};
+use super::worker::{Leave, Look, Post, Telling, Tools, Worker};
 use crate::{
     core::{
         facts::{Beginning, Now},
@@ -14,7 +14,6 @@ use crate::{
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, StreamHandler, WrapFuture};
 use chassis::{Heard, Hearing, Service, clock, error};
 use messages::{Key, Message as _, PodUid, pod_lifecycle::Probes, prober::Verdict};
-use opentelemetry::Context as TraceContext;
 use std::{
     collections::{BTreeMap, BTreeSet},
     rc::Rc,
@@ -82,12 +81,12 @@ impl Pods {
         Self { service, target, ledger, began, hearing: Some(hearing), workers: BTreeMap::new() }
     }
 
-    fn on_probes(&mut self, probes: &Probes, context: &TraceContext, ctx: &mut Context<Self>) {
+    fn on_probes(&mut self, probes: &Probes, told: &Telling, ctx: &mut Context<Self>) {
         let wanted = wanted(probes);
         self.drop_places(&probes.pod, &wanted.keys().cloned().collect(), ctx);
         for (place, wanted) in wanted {
             let worker = self.worker(probes, &place, &wanted, ctx);
-            worker.do_send(Look { wanted, context: context.clone() });
+            worker.do_send(Look { wanted, told: told.clone() });
         }
     }
 
@@ -193,7 +192,10 @@ impl Actor for Pods {
 impl StreamHandler<Heard<Probes>> for Pods {
     fn handle(&mut self, heard: Heard<Probes>, ctx: &mut Self::Context) {
         match heard {
-            Heard::Value { state, context, .. } => self.on_probes(&state, &context, ctx),
+            Heard::Value { state, context, said, .. } => {
+                let queued_for = clock::now_boot().since(said);
+                self.on_probes(&state, &Telling { context, queued_for }, ctx);
+            }
             Heard::Gone { key } => {
                 if let Some(pod) = pod_of(&key) {
                     self.drop_places(&pod, &BTreeSet::new(), ctx);

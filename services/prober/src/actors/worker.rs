@@ -18,11 +18,11 @@ use actix::{
 };
 use chassis::{
     Events, clock,
-    telemetry::{self, keys},
+    telemetry::{self, Peer, keys},
 };
 use futures::FutureExt;
 use messages::{
-    prober::Verdict,
+    prober::{Finding, Verdict},
     status_reporter::{About, RecordEvent, Severity},
 };
 use opentelemetry::Context as TraceContext;
@@ -54,11 +54,18 @@ pub(super) struct Worker {
     tools: Tools,
     core: Core,
     wanted: Wanted,
-    /// The trace of whoever told of the container last.
-    context: TraceContext,
+    /// How the container was last told of.
+    told: Telling,
     wake: Option<SpawnHandle>,
     /// Open from the first probe of an instance until something is settled about it.
     waiting: Option<Span>,
+}
+
+/// In which trace something was told, and how long that was on its way.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Telling {
+    pub(super) context: TraceContext,
+    pub(super) queued_for: Duration,
 }
 
 /// The container looks like this now.
@@ -66,8 +73,7 @@ pub(super) struct Worker {
 #[rtype(result = "()")]
 pub(super) struct Look {
     pub(super) wanted: Wanted,
-    /// The trace of whoever told.
-    pub(super) context: TraceContext,
+    pub(super) told: Telling,
 }
 
 /// Nothing is wanted of the worker any more.
@@ -77,7 +83,7 @@ pub(super) struct Leave;
 
 impl Worker {
     pub(super) fn new(post: Post, tools: Tools, core: Core, wanted: Wanted) -> Self {
-        Self { post, tools, core, wanted, context: TraceContext::new(), wake: None, waiting: None }
+        Self { post, tools, core, wanted, told: Telling::default(), wake: None, waiting: None }
     }
 
     fn take_in(&mut self, fact: Fact, ctx: &mut Context<Self>) {
@@ -128,6 +134,10 @@ impl Worker {
             message: settled.message,
         };
         let span = self.waiting.take().unwrap_or_else(Span::none);
+        if verdict.finding == Finding::Failure {
+            // What the container said may hold a secret.
+            telemetry::fail(&span, "the probe failed");
+        }
         let passed_on = self.tools.pods.send(Verdicts { verdict, span });
         ctx.wait(passed_on.map(|_| ()).into_actor(self));
     }
@@ -150,7 +160,7 @@ impl Worker {
     /// The span in which an instance waits for its first verdict, if it does.
     fn waiting_span(&mut self) -> Span {
         if self.waiting.is_none() && self.core.is_awaited() {
-            self.waiting = Some(telemetry::child_of(&self.context, self.span()));
+            self.waiting = Some(telemetry::child_of(&self.told.context, self.span()));
         }
         self.waiting.clone().unwrap_or_else(Span::none)
     }
@@ -160,6 +170,9 @@ impl Worker {
         info_span!(
             parent: None,
             "wait for probe",
+            otel.kind = "client",
+            { keys::PEER } = Peer::Container.name(),
+            { keys::QUEUED } = i64::try_from(self.told.queued_for.as_micros()).unwrap_or(i64::MAX),
             { keys::POD_UID } = %subject.pod,
             { keys::POD_NAME } = pod_name,
             { keys::NAMESPACE } = namespace,
@@ -200,7 +213,7 @@ impl Handler<Look> for Worker {
 
     fn handle(&mut self, look: Look, ctx: &mut Self::Context) {
         let view = look.wanted.view.clone();
-        (self.wanted, self.context) = (look.wanted, look.context);
+        (self.wanted, self.told) = (look.wanted, look.told);
         self.take_in(Fact::Seen(view), ctx);
         if !self.core.is_awaited() {
             self.waiting = None;

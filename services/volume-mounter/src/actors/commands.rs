@@ -34,7 +34,11 @@ pub(super) struct Release {
 /// Bind a sub-path.
 #[derive(Message)]
 #[rtype(result = "BindSubpathReply")]
-pub(super) struct Bind(pub(super) BindSubpath);
+pub(super) struct Bind {
+    pub(super) asked: BindSubpath,
+    /// What the binding is part of.
+    pub(super) context: TraceContext,
+}
 
 /// Serves all commands for as long as the result is kept.
 ///
@@ -55,7 +59,8 @@ pub(crate) async fn serve(bus: &Bus, pods: &Addr<Pods>) -> Result<[Serving; 3], 
         })
         .await?,
         bus.serve::<BindSubpath, _, _>(move |asked| {
-            let binding = binding.send(Bind(asked.command));
+            let context = telemetry::context_of_current();
+            let binding = binding.send(Bind { asked: asked.command, context });
             async move {
                 let refused = |_| BindSubpathReply::Refused { refusal: Refusal::Unavailable };
                 binding.await.unwrap_or_else(refused)

@@ -25,7 +25,10 @@ use crate::{
     ports::Tools,
 };
 use actix::{Actor, Addr, Context, SpawnHandle};
-use chassis::{Bus, Events, Journal};
+use chassis::{
+    Bus, Events, Journal, clock,
+    telemetry::{self, Ended, Peer},
+};
 use messages::{
     BootTime, Outcome,
     pod_lifecycle::{Pod, Stage},
@@ -113,7 +116,9 @@ impl PodActor {
         }
         self.volumes = volumes.into_iter().map(|volume| (volume.name.clone(), volume)).collect();
         if is_new || self.volumes.is_empty() {
+            let begun = clock::now_boot();
             self.save();
+            telemetry::tell_of(&self.context, Ended::call(Peer::Kernel, "write journal", begun));
         }
         self.step(Fact::Wanted(names), ctx);
         Ok(())
@@ -142,7 +147,7 @@ impl PodActor {
             self.volumes.values().flat_map(|volume| reference::of_volume(&namespace, volume)).collect();
         let unknown = || Some(String::new());
         self.follow(objects.into_iter().map(|object| (object, unknown())).collect(), ctx);
-        let now = chassis::clock::now_unix();
+        let now = clock::now_unix();
         let waits: Vec<_> = self
             .record
             .volumes

@@ -236,12 +236,13 @@ impl Handler<Release> for Pods {
 impl Handler<Bind> for Pods {
     type Result = ResponseFuture<BindSubpathReply>;
 
-    fn handle(&mut self, asked: Bind, _: &mut Self::Context) -> Self::Result {
-        let Some(actor) = self.pods.get(&asked.0.pod) else {
-            let refusal = Refusal::Unknown { what: format!("volumes of pod {}", asked.0.pod) };
+    fn handle(&mut self, bind: Bind, _: &mut Self::Context) -> Self::Result {
+        let pod = &bind.asked.pod;
+        let Some(actor) = self.pods.get(pod) else {
+            let refusal = Refusal::Unknown { what: format!("volumes of pod {pod}") };
             return ready(BindSubpathReply::Refused { refusal }).boxed_local();
         };
-        let binding = actor.send(asked);
+        let binding = actor.send(bind);
         let unavailable = |_| BindSubpathReply::Refused { refusal: Refusal::Unavailable };
         async move { binding.await.unwrap_or_else(unavailable) }.boxed_local()
     }

@@ -42,7 +42,8 @@ impl Handler<Command> for PodActor {
         let (answer, answered) = oneshot::channel();
         let until = clock::now_boot().after(FACTS_PATIENCE);
         let Command { ask, decision, span } = command;
-        self.take(Waiting { ask, decision, span, until, answer }, context);
+        let since = clock::now_boot();
+        self.take(Waiting { ask, decision, span, since, until, answer }, context);
         if !self.waiting.is_empty() {
             context.run_later(FACTS_PATIENCE, |actor, context| actor.give_up_waiting(context));
         }
@@ -72,6 +73,9 @@ impl PodActor {
     /// A fact has come: judges what waited for one.
     pub(super) fn judge_again(&mut self, context: &mut Context<Self>) {
         for waiting in mem::take(&mut self.waiting) {
+            if !matches!(self.ledger.judge(&waiting.ask, waiting.decision), Verdict::Wait(_)) {
+                waiting.tell_of_the_wait();
+            }
             self.take(waiting, context);
         }
     }

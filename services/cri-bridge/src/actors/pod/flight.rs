@@ -9,6 +9,10 @@ use crate::{
         stop::{self, One},
     },
 };
+use chassis::{
+    clock,
+    telemetry::{self, Ended},
+};
 use futures::{FutureExt, future::LocalBoxFuture};
 use messages::{BootTime, ContainerName, Decision, Outcome, Refusal};
 use std::mem;
@@ -20,12 +24,20 @@ pub(super) struct Waiting {
     pub(super) ask: Ask,
     pub(super) decision: Decision,
     pub(super) span: Span,
+    /// When it came.
+    pub(super) since: BootTime,
     /// When it is given up if its facts have not come.
     pub(super) until: BootTime,
     pub(super) answer: oneshot::Sender<Outcome>,
 }
 
 impl Waiting {
+    /// What it is about was said before it was asked for, and came later.
+    pub(super) fn tell_of_the_wait(&self) {
+        let came = Ended::message("hear of pod", self.since, clock::now_boot());
+        telemetry::tell_of(&telemetry::context_of(&self.span), came);
+    }
+
     /// Answers. Whoever does not wait any more was told `Accepted`.
     pub(super) fn answer(self, outcome: Outcome) {
         let _ = self.answer.send(outcome);
@@ -212,7 +224,10 @@ mod tests {
     fn waiting(ask: Ask) -> (Waiting, oneshot::Receiver<Outcome>) {
         let (answer, answered) = oneshot::channel();
         let decision = Decision::default();
-        (Waiting { ask, decision, span: Span::none(), until: BootTime(0), answer }, answered)
+        (
+            Waiting { ask, decision, span: Span::none(), since: BootTime(0), until: BootTime(0), answer },
+            answered,
+        )
     }
 
     fn enter(flights: &mut Flights, ask: Ask, image: Option<&str>) -> oneshot::Receiver<Outcome> {

@@ -18,7 +18,10 @@ use crate::{
     },
     deeds::Subject,
 };
-use chassis::error;
+use chassis::{
+    error,
+    telemetry::{self, Peer},
+};
 use futures::future::join_all;
 use k8s_openapi::api::core::v1 as core;
 use messages::volume_mounter::{BindSubpath, BindSubpathReply, Volumes};
@@ -129,7 +132,9 @@ async fn image(
     let written = found.container.image.clone().unwrap_or_default();
     let image = instance.image_ref.clone().unwrap_or_else(|| written.clone());
     let spec = cri::ImageSpec { image, ..Default::default() };
-    let status = subject.world.runtime.image_status(spec).await;
+    let inspected = subject.world.runtime.image_status(spec);
+    let attributes = subject.attributes_of(&instance.container);
+    let status = telemetry::noting((Peer::Runtime, "inspect image"), attributes, inspected).await;
     let status = status.map_err(ConfigError::Runtime)?;
     let image = status.ok_or(ConfigError::NoImage(written))?;
     let user = match (&image.uid, image.username.as_str()) {

@@ -8,18 +8,21 @@ use crate::{
     adapters::pod_files,
     core::{
         downward::Facts,
-        env::{self, EnvError, FileRead, Needs, Sources, Variables, VolumeFile},
+        env::{self, EnvError, Fetched, FileRead, Needs, Object, ObjectKind, Sources, Variables, VolumeFile},
         readback, service_env, spec,
     },
-    deeds::Subject,
+    deeds::{Subject, deed_span},
 };
-use chassis::error;
+use chassis::{
+    error,
+    telemetry::{self, Peer},
+};
 use futures::future::join_all;
 use k8s_openapi::api::core::v1 as core;
 use messages::{container_hash, pod_lifecycle::PodSource, volume_mounter::Volumes};
 use std::{net::IpAddr, path::Path, time::Duration};
 use tokio::time::timeout;
-use tracing::{debug, info};
+use tracing::{Instrument, debug, info};
 
 /// How long an API pod's container waits for the services to be read for the first time.
 const SERVICES_PATIENCE: Duration = Duration::from_secs(3);
@@ -70,9 +73,8 @@ async fn resolved(
     let Needs { objects, files } = env::needs(container);
     let required = env::required(container);
     let fetched = objects.into_iter().map(|object| async {
-        let Subject { world, namespace, settling, .. } = subject;
         let may_be_missing = !required.contains(&object);
-        let fetched = world.api.fetch(namespace, &object, may_be_missing, *settling).await;
+        let fetched = fetch(subject, &object, may_be_missing).await;
         (object, fetched)
     });
     let (fetched, services) = futures::join!(join_all(fetched), services(subject));
@@ -85,12 +87,27 @@ async fn resolved(
     Ok(env::resolve(subject.object(), container, &sources)?)
 }
 
+async fn fetch(subject: &Subject, object: &Object, may_be_missing: bool) -> Fetched {
+    let Subject { world, namespace, settling, .. } = subject;
+    let span = match object.kind {
+        ObjectKind::ConfigMap => deed_span!(subject, ApiServer, "read configMap"),
+        ObjectKind::Secret => deed_span!(subject, ApiServer, "read secret"),
+    };
+    let fetching = world.api.fetch(namespace, object, may_be_missing, *settling);
+    let fetched = fetching.instrument(span.clone()).await;
+    if let Fetched::Unreadable { why, .. } = &fetched {
+        telemetry::fail(&span, why);
+    }
+    fetched
+}
+
 async fn services(subject: &Subject) -> Result<Variables, EnvironmentError> {
     let api = &subject.world.api;
     let is_of_api = subject.pod.as_ref().is_some_and(|pod| pod.source == PodSource::Api);
     if api.services().is_none() && is_of_api {
+        let read = timeout(SERVICES_PATIENCE, api.services_read());
         // Whether it comes in time is looked at below.
-        let _ = timeout(SERVICES_PATIENCE, api.services_read()).await;
+        let _ = telemetry::noting((Peer::ApiServer, "wait for services"), subject.attributes(), read).await;
     }
     match api.services() {
         None if is_of_api => Err(EnvironmentError::NoServices),

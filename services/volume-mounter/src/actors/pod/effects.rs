@@ -48,7 +48,14 @@ impl PodActor {
             let result = Err(Setback { why, passing: false });
             return self.step(Fact::Made { volume: name, result }, ctx);
         };
-        let making = job.make().instrument(self.span(&name));
+        let span = self.span(&name);
+        let making = async move {
+            let made = job.make().instrument(span.clone()).await;
+            if let Err(failed) = &made {
+                telemetry::fail(&span, &error::chain(&failed.why));
+            }
+            made
+        };
         ctx.spawn(making.into_actor(self).map(move |made, pod, ctx| pod.on_made(name, made, ctx)));
     }
 

@@ -8,17 +8,18 @@ use crate::{
         path::VolumeName,
         progress::{Fact, Stage},
     },
+    error::Unmade,
     ports::Deed,
 };
 use actix::{Context, Handler, Message, ResponseFuture};
-use chassis::error;
+use chassis::{error, telemetry};
 use futures::FutureExt;
 use messages::{
     BootTime, Fault, Outcome, Refusal,
     pod_lifecycle::Pod,
     volume_mounter::{BindSubpath, BindSubpathReply},
 };
-use opentelemetry::Context as TraceContext;
+use opentelemetry::{Context as TraceContext, context::FutureExt as _};
 use std::{future::ready, sync::Arc};
 use tokio::sync::oneshot;
 
@@ -121,21 +122,22 @@ impl Handler<SayAgain> for PodActor {
 impl Handler<Bind> for PodActor {
     type Result = ResponseFuture<BindSubpathReply>;
 
-    fn handle(&mut self, Bind(asked): Bind, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, Bind { asked, context }: Bind, _: &mut Self::Context) -> Self::Result {
         let deed = match self.binding(&asked) {
             Ok(deed) => deed,
             Err(reply) => return ready(reply).boxed_local(),
         };
         let tools = self.kit.tools.clone();
-        async move {
-            match tools.mounter.perform(&deed).await {
+        let binding = async move {
+            let performing = async { tools.mounter.perform(&deed).await.map_err(Unmade::Mount) };
+            match telemetry::call(deed.span(), performing).await {
                 Ok(()) => {
                     BindSubpathReply::Bound { host_path: deed.subject().to_string_lossy().into_owned() }
                 }
-                Err(why) => failed(&asked, &why),
+                Err(why) => failed(&asked, &error::chain(&why)),
             }
-        }
-        .boxed_local()
+        };
+        binding.with_context(context).boxed_local()
     }
 }
 
