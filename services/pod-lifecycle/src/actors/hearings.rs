@@ -1,6 +1,6 @@
 //! What the neighbours say, passed on as facts.
 
-use super::node::NodeActor;
+use super::{node::NodeActor, outbox::Notice, rows::Cause};
 use crate::core::{
     life::Fact as LifeFact,
     roster::{Fact, Sighting},
@@ -10,12 +10,13 @@ use crate::core::{
 use actix::{AsyncContext, Context, StreamHandler};
 use chassis::{Bus, BusError, Heard, Hearing};
 use messages::{
-    Key, Owner, PodUid,
+    BootTime, Key, Owner, PodUid,
     cri_bridge::{ContainerState, Runtime, RuntimePod},
     prober::{ProbeKind, Verdict},
     status_reporter::Node,
     volume_mounter::Volumes,
 };
+use opentelemetry::Context as TraceContext;
 
 /// Everything that is heard.
 #[derive(Debug)]
@@ -52,6 +53,11 @@ impl Hearings {
     }
 }
 
+/// A fact that a neighbour has said.
+fn heard_of(fact: LifeFact, sent: BootTime, context: TraceContext) -> Notice {
+    Notice { fact, cause: Cause { sent, context } }
+}
+
 /// The pod that a key is about.
 fn pod_of(key: &Key) -> Option<PodUid> {
     key.tokens().first()?.as_str().parse().ok()
@@ -60,11 +66,12 @@ fn pod_of(key: &Key) -> Option<PodUid> {
 impl StreamHandler<Heard<RuntimePod>> for NodeActor {
     fn handle(&mut self, heard: Heard<RuntimePod>, ctx: &mut Context<Self>) {
         match heard {
-            Heard::Value { state, .. } => {
+            Heard::Value { state, said, context, .. } => {
                 let (uid, is_empty) = (state.pod.clone(), View(Some(&state)).is_empty());
                 let fact = if is_empty { Fact::Unseen(uid.clone()) } else { Fact::Seen(sighting(&state)) };
                 if self.lives(&uid) {
-                    self.send(&uid, LifeFact::Runtime(Some(Box::new(state))), ctx);
+                    let fact = LifeFact::Runtime(Some(Box::new(state)));
+                    self.send(&uid, heard_of(fact, said, context), ctx);
                 } else {
                     self.early.entry(uid).or_default().runtime = Some(Box::new(state));
                 }
@@ -90,10 +97,11 @@ fn sighting(pod: &RuntimePod) -> Sighting {
 impl StreamHandler<Heard<Volumes>> for NodeActor {
     fn handle(&mut self, heard: Heard<Volumes>, ctx: &mut Context<Self>) {
         match heard {
-            Heard::Value { state, .. } => {
+            Heard::Value { state, said, context, .. } => {
                 let uid = state.pod.clone();
                 if self.lives(&uid) {
-                    self.send(&uid, LifeFact::Volumes(Some(Box::new(state))), ctx);
+                    let fact = LifeFact::Volumes(Some(Box::new(state)));
+                    self.send(&uid, heard_of(fact, said, context), ctx);
                 } else {
                     self.early.entry(uid).or_default().volumes = Some(Box::new(state));
                 }
@@ -111,10 +119,10 @@ impl StreamHandler<Heard<Volumes>> for NodeActor {
 impl StreamHandler<Heard<Verdict>> for NodeActor {
     fn handle(&mut self, heard: Heard<Verdict>, ctx: &mut Context<Self>) {
         match heard {
-            Heard::Value { state, .. } => {
+            Heard::Value { state, said, context, .. } => {
                 let (uid, about) = (state.pod.clone(), (state.container.to_string(), state.probe));
                 if self.lives(&uid) {
-                    self.send(&uid, LifeFact::Verdict(Box::new(state)), ctx);
+                    self.send(&uid, heard_of(LifeFact::Verdict(Box::new(state)), said, context), ctx);
                 } else {
                     self.early.entry(uid).or_default().verdicts.insert(about, Box::new(state));
                 }

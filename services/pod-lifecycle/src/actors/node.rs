@@ -1,7 +1,8 @@
 //! The node: hears the sources and the neighbours, keeps the roster, begins lives and passes facts on.
 
 use super::{
-    outbox::Outbox,
+    admissions::Admissions,
+    outbox::{Notice, Outbox},
     pod::{PodActor, entry},
     refusals::Refusals,
 };
@@ -21,7 +22,7 @@ use actix::{
     Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, SpawnHandle, StreamHandler,
     fut::wrap_future,
 };
-use chassis::{Bus, Events, HealthHandle, clock, telemetry};
+use chassis::{Bus, Events, HealthHandle, clock};
 use messages::{
     Owner, PodUid,
     cri_bridge::RuntimePod,
@@ -33,7 +34,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
-use tracing::{Span, info, info_span, warn};
+use tracing::{info, warn};
 
 /// How soon facts are sent again that found a mailbox full.
 const AGAIN: Duration = Duration::from_millis(5);
@@ -103,8 +104,7 @@ pub(crate) struct NodeActor {
     /// Owners that have said everything.
     complete: BTreeSet<Owner>,
     refusals: Refusals,
-    /// Spans of pods that wait to come in.
-    admitting: BTreeMap<PodUid, Span>,
+    admissions: Admissions,
     /// Lives that have not said themselves yet.
     unsaid: BTreeSet<PodUid>,
     has_said: (bool, bool),
@@ -142,7 +142,7 @@ impl NodeActor {
             facts: NodeFacts::default(),
             complete: BTreeSet::new(),
             refusals: Refusals::default(),
-            admitting: BTreeMap::new(),
+            admissions: Admissions::default(),
             unsaid: BTreeSet::new(),
             has_said: (false, false),
             wake: None,
@@ -155,8 +155,7 @@ impl NodeActor {
         for effect in effects {
             self.perform(effect, ctx);
         }
-        let roster = &self.roster;
-        self.admitting.retain(|uid, _| roster.is_waiting(uid));
+        self.admissions.follow(&self.roster);
         self.set_wake(wake, ctx);
         self.health.waiting_for_all(self.roster.waits_for());
         self.say_complete(ctx);
@@ -202,9 +201,9 @@ impl NodeActor {
     }
 
     /// Passes a fact on to a pod's life; whether there is one.
-    pub(super) fn send(&mut self, uid: &PodUid, fact: LifeFact, ctx: &mut Context<Self>) {
+    pub(super) fn send(&mut self, uid: &PodUid, fact: impl Into<Notice>, ctx: &mut Context<Self>) {
         let Some(outbox) = self.pods.get_mut(uid) else { return };
-        if !outbox.send(fact) {
+        if !outbox.send(fact.into()) {
             ctx.run_later(AGAIN, |actor, ctx| actor.flush(ctx));
         }
     }
@@ -274,9 +273,7 @@ impl NodeActor {
     /// A pod that is new has a row in its trace until it is let in or turned down.
     fn open_admission(&mut self, uid: &PodUid) {
         if !self.roster.knows(uid) {
-            let context = telemetry::start_context(uid, self.roster.life_of(uid));
-            let span = telemetry::child_of(&context, info_span!("admit", k8s.pod.uid = %uid));
-            self.admitting.insert(uid.clone(), span);
+            self.admissions.open(uid, self.roster.life_of(uid));
         }
     }
 }

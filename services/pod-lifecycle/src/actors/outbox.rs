@@ -6,16 +6,31 @@
 use super::{
     node::Leave,
     pod::{PodActor, Take},
+    rows::Cause,
 };
 use crate::core::life::Fact;
 use actix::{Addr, dev::SendError};
 use std::{collections::VecDeque, mem::discriminant};
 
+/// A fact, and what brought it.
+#[derive(Debug, Clone)]
+pub(super) struct Notice {
+    pub(super) fact: Fact,
+    pub(super) cause: Cause,
+}
+
+impl From<Fact> for Notice {
+    /// A fact of this process's own.
+    fn from(fact: Fact) -> Self {
+        Self { fact, cause: Cause::own() }
+    }
+}
+
 /// The way to one pod's actor.
 #[derive(Debug)]
 pub(super) struct Outbox {
     actor: Addr<PodActor>,
-    waiting: VecDeque<Fact>,
+    waiting: VecDeque<Notice>,
 }
 
 impl Outbox {
@@ -24,11 +39,11 @@ impl Outbox {
     }
 
     /// Sends a fact; whether everything has left.
-    pub(super) fn send(&mut self, fact: Fact) -> bool {
+    pub(super) fn send(&mut self, notice: Notice) -> bool {
         if !self.waiting.is_empty() {
-            keep_newest(&mut self.waiting, &fact);
+            keep_newest(&mut self.waiting, &notice.fact);
         }
-        self.waiting.push_back(fact);
+        self.waiting.push_back(notice);
         self.flush()
     }
 
@@ -39,11 +54,11 @@ impl Outbox {
 
     /// Sends what waits; whether everything has left.
     pub(super) fn flush(&mut self) -> bool {
-        while let Some(fact) = self.waiting.pop_front() {
-            match self.actor.try_send(Take(fact)) {
+        while let Some(notice) = self.waiting.pop_front() {
+            match self.actor.try_send(Take(notice)) {
                 Ok(()) => {}
-                Err(SendError::Full(Take(fact))) => {
-                    self.waiting.push_front(fact);
+                Err(SendError::Full(Take(notice))) => {
+                    self.waiting.push_front(notice);
                     return false;
                 }
                 // Its life is over; nobody waits for this any more.
@@ -55,10 +70,10 @@ impl Outbox {
 }
 
 /// Drops what a newer fact of the same kind makes void.
-fn keep_newest(waiting: &mut VecDeque<Fact>, fact: &Fact) {
+fn keep_newest(waiting: &mut VecDeque<Notice>, fact: &Fact) {
     let replaces = matches!(fact, Fact::Desired(_) | Fact::Runtime(_) | Fact::Volumes(_) | Fact::Node(_));
     if replaces {
-        waiting.retain(|old| discriminant(old) != discriminant(fact));
+        waiting.retain(|old| discriminant(&old.fact) != discriminant(fact));
     }
 }
 
@@ -77,11 +92,11 @@ mod tests {
             [runtime(1), Fact::Complete(Owner::CriBridge), Fact::Node(NodeFacts::default()), runtime(2)]
         {
             keep_newest(&mut waiting, &fact);
-            waiting.push_back(fact);
+            waiting.push_back(fact.into());
         }
         let kinds: Vec<_> = waiting
             .iter()
-            .map(|fact| match fact {
+            .map(|notice| match &notice.fact {
                 Fact::Runtime(Some(pod)) => format!("runtime {}", pod.revision),
                 Fact::Complete(_) => "complete".into(),
                 _ => "node".into(),

@@ -1,10 +1,14 @@
 //! One pod: turns what is heard into facts, steps its life, performs the effects.
 
-use super::node::{Finished, Kit, Leave, Said, Stopped};
+use super::{
+    node::{Finished, Kit, Leave, Said, Stopped},
+    outbox::Notice,
+    rows::{Cause, Rows},
+};
 use crate::core::{
     deed::Deed,
     flight::Answer,
-    life::{Effect, Fact, Life, Stepped},
+    life::{Effect, Fact, Life},
     moment::Moment,
     stage::Stage,
 };
@@ -12,16 +16,16 @@ use actix::{
     Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, SpawnHandle, WrapFuture,
     fut::wrap_future,
 };
-use chassis::{AskError, Bus, clock, error, telemetry};
+use chassis::{AskError, Bus, clock, error};
 use messages::{
-    Command, ContainerName, Decision, Key, Outcome, PodUid,
+    BootTime, Command, ContainerName, Decision, Key, Outcome, PodUid,
     cri_bridge::{EnsureSandbox, ForgetPod, PullImage, StartContainer, StopContainer, StopPod},
     pod_lifecycle::{Pod, Probes, Status},
     volume_mounter::{PrepareVolumes, ReleaseVolumes},
 };
 use opentelemetry::{Context as TraceContext, context::FutureExt as _};
 use std::time::Duration;
-use tracing::{Span, debug, info_span};
+use tracing::debug;
 
 /// Facts that may wait in the mailbox.
 const MAILBOX: usize = 32;
@@ -31,7 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(8);
 /// A fact for the pod.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub(super) struct Take(pub(super) Fact);
+pub(super) struct Take(pub(super) Notice);
 
 /// The actor of one life.
 #[derive(Debug)]
@@ -41,36 +45,37 @@ pub(super) struct PodActor {
     /// What was known before the actor was there.
     first: Vec<Fact>,
     wake: Option<SpawnHandle>,
-    /// Open while a container waits for a probe within the pod's start.
-    probe_wait: Option<Span>,
+    rows: Rows,
 }
 
 impl PodActor {
     /// Takes these facts first.
     pub(super) fn new(kit: Kit, life: Life, first: Vec<Fact>) -> Self {
-        Self { kit, life, first, wake: None, probe_wait: None }
+        Self { kit, life, first, wake: None, rows: Rows::default() }
     }
 
     fn uid(&self) -> &PodUid {
         self.life.uid()
     }
 
-    fn step(&mut self, fact: Fact, ctx: &mut Context<Self>) {
-        if let Some(saying) = self.take(fact, ctx) {
+    fn step(&mut self, notice: Notice, ctx: &mut Context<Self>) {
+        if let Some(saying) = self.take(notice, ctx) {
             ctx.wait(wrap_future(say(self.kit.bus.clone(), self.uid().clone(), vec![saying])));
         }
     }
 
     /// Steps the life and performs what follows, but for what is to be said.
-    fn take(&mut self, fact: Fact, ctx: &mut Context<Self>) -> Option<Saying> {
-        let was_stopped = self.is_stopped();
+    fn take(&mut self, Notice { fact, cause }: Notice, ctx: &mut Context<Self>) -> Option<Saying> {
+        let (begun, was_stopped) = (clock::now_boot(), self.is_stopped());
         let stepped = self.life.step(fact, Moment(clock::now_unix()));
         if self.is_stopped() && !was_stopped {
             self.kit.node.do_send(Stopped(self.uid().clone()));
         }
         self.set_wake(stepped.wake, ctx);
-        self.watch_probes(&stepped);
-        self.perform(stepped, ctx)
+        let (is_in_start, context) = (stepped.is_in_start, self.rows.context(&self.life, &stepped, &cause));
+        let saying = self.perform(stepped.effects, context, ctx);
+        self.rows.stepped(&self.life, is_in_start, (&cause, begun));
+        saying
     }
 
     fn is_stopped(&self) -> bool {
@@ -83,29 +88,19 @@ impl PodActor {
         }
         self.wake = wake.map(|moment| {
             let pause = moment.since(Moment(clock::now_unix()));
-            ctx.run_later(pause, |actor, ctx| actor.step(Fact::Woken, ctx))
+            ctx.run_later(pause, |actor, ctx| actor.step(Fact::Woken.into(), ctx))
         });
     }
 
-    /// Within a start, waiting for a probe is a row of the trace.
-    fn watch_probes(&mut self, stepped: &Stepped) {
-        if !stepped.awaits_probe {
-            self.probe_wait = None;
-        } else if stepped.is_in_start && self.probe_wait.is_none() {
-            let span = info_span!("wait for probe", k8s.pod.uid = %self.uid());
-            self.probe_wait = Some(telemetry::child_of(&self.start_context(), span));
-        }
-    }
-
-    fn start_context(&self) -> TraceContext {
-        telemetry::start_context(self.uid(), self.life.record().life)
-    }
-
     /// Everything is said before anything is asked: whoever is asked must know the decision.
-    fn perform(&mut self, stepped: Stepped, ctx: &mut Context<Self>) -> Option<Saying> {
-        let context = if stepped.is_in_start { self.start_context() } else { TraceContext::new() };
+    fn perform(
+        &mut self,
+        effects: Vec<Effect>,
+        context: TraceContext,
+        ctx: &mut Context<Self>,
+    ) -> Option<Saying> {
         let (mut sayings, mut is_over) = (Vec::new(), false);
-        for effect in stepped.effects {
+        for effect in effects {
             match effect {
                 Effect::Ask { id, deed, decision } => self.ask(Asking { id, deed, decision }, &context, ctx),
                 Effect::Tell(event) => self.kit.events.record(event),
@@ -124,7 +119,10 @@ impl PodActor {
     fn ask(&self, asking: Asking, context: &TraceContext, ctx: &mut Context<Self>) {
         let (bus, uid, id) = (self.kit.bus.clone(), self.uid().clone(), asking.id);
         let asked = ask(bus, uid, asking).with_context(context.clone()).into_actor(self);
-        ctx.spawn(asked.map(move |answer, actor, ctx| actor.step(Fact::Answer { id, answer }, ctx)));
+        ctx.spawn(asked.map(move |(answer, sent), actor, ctx| {
+            let notice = Notice { fact: Fact::Answer { id, answer }, cause: Cause::sent_at(sent) };
+            actor.step(notice, ctx);
+        }));
     }
 
     /// Nothing of the pod is left: everything said of it is taken back.
@@ -150,7 +148,7 @@ impl Actor for PodActor {
     fn started(&mut self, ctx: &mut Context<Self>) {
         ctx.set_mailbox_capacity(MAILBOX);
         let facts = std::mem::take(&mut self.first);
-        let sayings = facts.into_iter().filter_map(|fact| self.take(fact, ctx)).collect();
+        let sayings = facts.into_iter().filter_map(|fact| self.take(fact.into(), ctx)).collect();
         // All in one wait: of several waits the one that was begun last would be over first.
         let saying = say(self.kit.bus.clone(), self.uid().clone(), sayings);
         let said = Said(self.uid().clone());
@@ -160,8 +158,8 @@ impl Actor for PodActor {
 
 impl Handler<Take> for PodActor {
     type Result = ();
-    fn handle(&mut self, Take(fact): Take, ctx: &mut Context<Self>) {
-        self.step(fact, ctx);
+    fn handle(&mut self, Take(notice): Take, ctx: &mut Context<Self>) {
+        self.step(notice, ctx);
     }
 }
 
@@ -207,7 +205,11 @@ struct Asking {
     decision: Decision,
 }
 
-async fn ask(bus: Bus, pod: PodUid, Asking { deed, decision, .. }: Asking) -> Answer {
+/// What came of asking, and when that was sent.
+type Told = (Answer, BootTime);
+
+async fn ask(bus: Bus, pod: PodUid, Asking { deed, decision, .. }: Asking) -> Told {
+    let not_sent = || (Answer::NotSent, clock::now_boot());
     let name = |name: String| -> Option<ContainerName> { name.parse().ok() };
     match deed {
         Deed::PrepareVolumes => put(&bus, &PrepareVolumes { pod, decision }).await,
@@ -219,27 +221,27 @@ async fn ask(bus: Bus, pod: PodUid, Asking { deed, decision, .. }: Asking) -> An
         }
         Deed::Pull { container, .. } => match name(container) {
             Some(container) => put(&bus, &PullImage { pod, decision, container }).await,
-            None => Answer::NotSent,
+            None => not_sent(),
         },
         Deed::Start { container, kind, attempt } => match name(container) {
             Some(container) => put(&bus, &StartContainer { pod, decision, container, kind, attempt }).await,
-            None => Answer::NotSent,
+            None => not_sent(),
         },
         Deed::Stop { container, id: container_id, grace_seconds, why, .. } => match name(container) {
             Some(container) => {
                 put(&bus, &StopContainer { pod, decision, container, container_id, grace_seconds, why }).await
             }
-            None => Answer::NotSent,
+            None => not_sent(),
         },
     }
 }
 
-async fn put<C: Command<Reply = Outcome>>(bus: &Bus, command: &C) -> Answer {
-    match bus.ask(command, PATIENCE).await {
-        Ok(outcome) => Answer::Replied(outcome),
+async fn put<C: Command<Reply = Outcome>>(bus: &Bus, command: &C) -> Told {
+    match bus.ask_noting(command, PATIENCE).await {
+        Ok(answered) => (Answer::Replied(answered.reply), answered.sent),
         Err(failure) => {
             debug!(command = C::NAME, key = %command.key(), error = error::chain(&failure), "no answer");
-            unanswered(&failure)
+            (unanswered(&failure), clock::now_boot())
         }
     }
 }

@@ -17,7 +17,6 @@ use super::{
     event::{self, Told},
     flight::{self, Answer, Flight},
     moment::Moment,
-    probes,
     situation::{Ended, Memory, NodeFacts, Situation, World},
     spec,
     stage::Stage,
@@ -115,8 +114,6 @@ pub struct Stepped {
     pub wake: Option<Moment>,
     /// What is said and asked belongs to the pod's start.
     pub is_in_start: bool,
-    /// A container runs and waits for a probe.
-    pub awaits_probe: bool,
 }
 
 /// How a life came to be.
@@ -217,6 +214,11 @@ impl Life {
         &self.uid
     }
 
+    /// Whether nothing is asked of anyone that is not settled.
+    pub fn is_at_rest(&self) -> bool {
+        self.flight.is_empty()
+    }
+
     /// Takes a fact at a moment, and tells what to do.
     pub fn step(&mut self, fact: Fact, now: Moment) -> Stepped {
         self.wake = None;
@@ -232,8 +234,7 @@ impl Life {
         self.act(&plan, now);
         self.tell(&plan, now);
         let wake = [self.wake, plan.wake, self.flight.wake()].into_iter().flatten().min();
-        let awaits_probe = probes::awaited(&self.situation(now));
-        Stepped { effects: std::mem::take(&mut self.effects), wake, is_in_start, awaits_probe }
+        Stepped { effects: std::mem::take(&mut self.effects), wake, is_in_start }
     }
 
     fn go(&mut self, stage: Stage) {

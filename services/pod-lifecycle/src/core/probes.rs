@@ -61,20 +61,6 @@ fn ip(situation: &Situation<'_>) -> Option<String> {
     node.cloned().or_else(|| super::status::addresses::pod_ips(situation).into_iter().next())
 }
 
-/// Containers that run but have not started, or are not ready, for want of a verdict.
-pub fn awaited(situation: &Situation<'_>) -> bool {
-    let waits = |part: &Part<'_>| {
-        let newest = situation.runtime().newest(part.name());
-        let running = newest.filter(|it| it.state == ContainerState::Running && !it.hook_pending);
-        running.is_some_and(|it| !situation.is_ready(part, it))
-    };
-    let has_gate = |part: &Part<'_>| {
-        part.probe(ProbeKind::Startup).is_some() || part.probe(ProbeKind::Readiness).is_some()
-    };
-    situation.memory.stage == Stage::Running
-        && situation.parts().iter().any(|part| has_gate(part) && waits(part))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,6 +9,8 @@ mod door;
 mod merge;
 mod orphans;
 
+pub use door::Hindrance;
+
 use super::{
     admission::Verdict,
     life::{Origin, Record},
@@ -192,11 +194,6 @@ impl Roster {
     /// Whether a pod stands here, whatever has become of it.
     pub fn knows(&self, uid: &PodUid) -> bool {
         self.pods.contains_key(uid)
-    }
-
-    /// Whether a pod waits to come in.
-    pub fn is_waiting(&self, uid: &PodUid) -> bool {
-        self.pods.get(uid).is_some_and(Entry::is_waiting)
     }
 
     /// Every source has delivered, and everyone was looked at who waits to come in: what has no life

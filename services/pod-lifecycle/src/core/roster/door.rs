@@ -17,7 +17,34 @@ const DOUBT: Duration = Duration::from_secs(5);
 /// The message of a pod that gives way.
 const PREEMPTED: &str = "Preempted in order to admit critical pod";
 
+/// What keeps a pod that waits from being let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hindrance {
+    /// The node object is not known yet.
+    Node,
+    /// The runtime was not listed yet.
+    Runtime,
+    /// A static pod of the same name has not left yet.
+    Namesake,
+    /// Those who give way to it have not left yet.
+    Room,
+    /// The node object may be behind.
+    Doubt,
+}
+
 impl Roster {
+    /// What a pod waits for; nothing for one that does not wait.
+    pub fn hindrance(&self, uid: &PodUid) -> Option<Hindrance> {
+        let entry = self.pods.get(uid).filter(|entry| entry.is_waiting())?;
+        Some(match self {
+            _ if self.node.is_none() => Hindrance::Node,
+            _ if !self.runtime_is_listed => Hindrance::Runtime,
+            _ if self.waits_for_its_name(uid, entry) => Hindrance::Namesake,
+            _ if self.waits_for_room(uid) => Hindrance::Room,
+            _ => Hindrance::Doubt,
+        })
+    }
+
     /// Lets in who waits and may come in, oldest first. Tells when to look again.
     pub(super) fn admit(&mut self, now: Moment) -> Option<Moment> {
         if self.node.is_none() || !self.runtime_is_listed {
