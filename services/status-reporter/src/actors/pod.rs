@@ -14,11 +14,14 @@ use crate::{
     ports::Api,
 };
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, SpawnHandle};
-use chassis::telemetry::{self, keys};
-use messages::{NodeName, PodUid, pod_lifecycle::PodSource};
+use chassis::{
+    clock,
+    telemetry::{self, Peer, keys},
+};
+use messages::{BootTime, NodeName, PodUid};
 use opentelemetry::{Context as TraceContext, KeyValue};
 use std::{rc::Rc, time::Duration};
-use tracing::{Instrument, Span, debug, info_span, warn};
+use tracing::{Span, debug, info_span, warn};
 
 /// A pod's reporter.
 pub(crate) struct Pod {
@@ -30,6 +33,8 @@ pub(crate) struct Pod {
     pods: Addr<Pods>,
     /// Of the newest status.
     context: TraceContext,
+    /// When that was said, until it is reported.
+    said: Option<BootTime>,
     wake: Option<SpawnHandle>,
 }
 
@@ -44,10 +49,17 @@ pub(crate) struct Parts {
     pub(crate) told_of: Option<u32>,
 }
 
-/// Something that the pod must know, and the trace that it belongs to.
+/// In which trace and when a status was said.
+#[derive(Debug, Clone)]
+pub(crate) struct Telling {
+    pub(crate) context: TraceContext,
+    pub(crate) said: BootTime,
+}
+
+/// Something that the pod must know; how it was said, if it was.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(crate) struct Told(pub(crate) Fact, pub(crate) Option<TraceContext>);
+pub(crate) struct Told(pub(crate) Fact, pub(crate) Option<Telling>);
 
 /// The pod may write now.
 #[derive(Message)]
@@ -69,6 +81,7 @@ impl Pod {
             api,
             pods,
             context: TraceContext::new(),
+            said: None,
             wake: None,
         }
     }
@@ -95,11 +108,10 @@ impl Pod {
     }
 
     fn perform(&mut self, deed: Deed, ctx: &mut Context<Self>) {
-        let Some(api) = &self.api else { return self.pods.do_send(TurnOver) };
-        let span = if matches!(deed, Deed::Patch { .. }) { self.span() } else { Span::none() };
-        let name = deed.name();
+        let Some(api) = self.api.clone() else { return self.pods.do_send(TurnOver) };
+        let (name, span) = (deed.name(), self.span(&deed));
         // Made within the span, so that the request bears its context.
-        let answer = span.in_scope(|| api.pod(&self.name, deed)).instrument(span);
+        let answer = telemetry::call(span.clone(), span.in_scope(|| api.pod(&self.name, deed)));
         let (pod, pods, what) = (ctx.address(), self.pods.clone(), self.full_name());
         actix::spawn(async move {
             let answer = answer.await;
@@ -117,26 +129,32 @@ impl Pod {
         format!("{namespace}/{name}")
     }
 
-    /// Part of the pod's start while that is open; afterwards a trace of its own, linked to what made the
-    /// status change.
-    fn span(&self) -> Span {
+    /// Part of the pod's start while that is open; afterwards part of what made the status change. What the
+    /// start itself brings later has a trace of its own, linked to it.
+    fn span(&mut self, deed: &Deed) -> Span {
         let (namespace, name) = &self.name;
-        let (status, life) = match self.core.wanted() {
-            Some(wanted) => (wanted.status.phase.clone().unwrap_or_default(), wanted.life),
-            None => Default::default(),
-        };
+        let life = self.core.wanted().map_or(0, |wanted| wanted.life);
+        let phase = self.core.wanted().and_then(|wanted| wanted.status.phase.clone());
         let span = info_span!(
-            "report status",
+            "write",
+            otel.name = deed.row(),
+            otel.kind = "client",
+            { keys::PEER } = Peer::ApiServer.name(),
+            { keys::QUEUED } = self.said.take().map(micros_since),
             k8s.pod.uid = %self.uid,
             k8s.pod.name = name,
             k8s.namespace.name = namespace,
-            k8s.pod.phase = status,
+            k8s.pod.phase = phase,
         );
+        let start = telemetry::start_context(&self.uid, life);
         if self.core.is_starting() {
-            return telemetry::child_of(&telemetry::start_context(&self.uid, life), span);
+            return telemetry::child_of(&start, span);
         }
-        telemetry::link_to(&self.context, &span);
-        telemetry::child_of(&TraceContext::new(), span)
+        if telemetry::are_of_one_trace(&self.context, &start) {
+            telemetry::link_to(&self.context, &span);
+            return telemetry::child_of(&TraceContext::new(), span);
+        }
+        telemetry::child_of(&self.context, span)
     }
 
     fn tell_of_start(&self, ended: &Ended) {
@@ -152,11 +170,12 @@ impl Pod {
         events.extend(ended.ready.map(|ready| ("ready".to_owned(), system_time(ready))));
         let (began, over) = (system_time(ended.began), system_time(ended.ended));
         telemetry::export_start_root((&self.uid, ended.life), began, over, attributes, events);
-        let is_static = self.core.wanted().is_some_and(|wanted| wanted.source != PodSource::Api);
-        if is_static {
-            self.pods.do_send(StartToldOf(self.uid.clone(), ended.life));
-        }
+        self.pods.do_send(StartToldOf(self.uid.clone(), ended.life));
     }
+}
+
+fn micros_since(said: BootTime) -> i64 {
+    i64::try_from(clock::now_boot().since(said).as_micros()).unwrap_or(i64::MAX)
 }
 
 impl Actor for Pod {
@@ -166,8 +185,10 @@ impl Actor for Pod {
 impl Handler<Told> for Pod {
     type Result = ();
 
-    fn handle(&mut self, Told(fact, context): Told, ctx: &mut Context<Self>) {
-        self.context = context.unwrap_or_else(|| self.context.clone());
+    fn handle(&mut self, Told(fact, telling): Told, ctx: &mut Context<Self>) {
+        if let Some(Telling { context, said }) = telling {
+            (self.context, self.said) = (context, Some(said));
+        }
         self.on(fact, ctx);
     }
 }

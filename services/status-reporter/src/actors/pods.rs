@@ -3,7 +3,7 @@
 
 use super::{
     ApiIsBack, NodeUid,
-    pod::{self, Pod, Told, Turn},
+    pod::{self, Pod, Telling, Told, Turn},
 };
 use crate::{
     core::{
@@ -16,7 +16,6 @@ use crate::{
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, StreamHandler};
 use chassis::{Heard, Service, error};
 use messages::{Key, PodUid, pod_lifecycle::Status};
-use opentelemetry::Context as TraceContext;
 use std::{
     collections::{BTreeMap, HashMap},
     rc::Rc,
@@ -24,7 +23,7 @@ use std::{
 };
 use tracing::warn;
 
-/// The journal entry of static pods' starts that were told of: life by UID.
+/// The journal entry of starts that were told of: life by UID.
 pub(crate) const STARTS: &str = "starts";
 /// How long it waits for more before it is written.
 const GATHER: Duration = Duration::from_millis(500);
@@ -64,7 +63,7 @@ pub(crate) struct TurnOver;
 #[rtype(result = "()")]
 pub(crate) struct Left(pub(crate) PodUid);
 
-/// The start of a static pod's life was told of.
+/// The start of a pod's life was told of.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct StartToldOf(pub(crate) PodUid, pub(crate) u32);
@@ -102,12 +101,12 @@ impl Pods {
         pod
     }
 
-    fn said(&mut self, status: Status, context: TraceContext, ctx: &Context<Self>) {
+    fn said(&mut self, status: Status, telling: Telling, ctx: &Context<Self>) {
         let name = (status.namespace.clone(), status.name.clone());
         let pod = self.pod(&status.pod, name, ctx);
         let mirror = status.mirror.as_deref().and_then(plan::hash).map(str::to_owned);
         let effects = self.directory.claim(&status, mirror.as_deref());
-        pod.do_send(Told(Fact::Said(Box::new(status)), Some(context)));
+        pod.do_send(Told(Fact::Said(Box::new(status)), Some(telling)));
         self.perform(effects, ctx);
     }
 
@@ -198,7 +197,7 @@ impl Handler<HeardStatus> for Pods {
 
     fn handle(&mut self, HeardStatus(heard): HeardStatus, ctx: &mut Context<Self>) {
         match heard {
-            Heard::Value { state, context, .. } => self.said(state, context, ctx),
+            Heard::Value { state, context, said, .. } => self.said(state, Telling { context, said }, ctx),
             Heard::Gone { key } => self.unsaid(&key, ctx),
             Heard::Complete => {
                 let effects = self.directory.complete_claims();

@@ -185,20 +185,18 @@ impl Pod {
         self.word += 1;
         // A static pod is known to nobody but this node: its start is over when it runs.
         if over && is_static {
-            self.end(now);
+            self.end(now, now.unix);
         }
+        self.look_back(now);
     }
 
     fn see(&mut self, now: Now, view: Box<View>) {
         if !self.is_news(&view) {
             return;
         }
-        // Its start was over before this life of ours wrote anything.
-        if self.written_at.is_none() && start::is_over(&view.status) {
-            self.ended = self.ended.or(self.wanted.as_ref().map(|status| status.life)).or(Some(0));
-        }
         let is_spoilt = self.is_settled_for(&view.uid) && !self.is_said_by(&view);
         self.known = Known::Some(view);
+        self.look_back(now);
         if is_spoilt {
             self.repair(now);
         }
@@ -246,7 +244,7 @@ impl Pod {
         if let Deed::Patch { uid, .. } = deed {
             self.settled = Some((word, uid.clone()));
             if view.as_ref().is_some_and(|view| start::is_over(&view.status)) {
-                self.end(now);
+                self.end(now, now.unix);
             }
         }
         match view {
@@ -263,7 +261,23 @@ impl Pod {
         is_news
     }
 
-    fn end(&mut self, now: Now) {
+    /// Whether the start was over before this life of ours wrote anything. An earlier one told of it, unless it was
+    /// cut off before it could: then it is told of now, as near as the status tells when it was.
+    fn look_back(&mut self, now: Now) {
+        let Some(wanted) = self.wanted.as_ref().filter(|_| self.is_starting() && self.written_at.is_none())
+        else {
+            return;
+        };
+        let accepted = self.known.view().map(|view| &view.status).filter(|status| start::is_over(status));
+        let (Some(accepted), PodSource::Api) = (accepted, wanted.source) else { return };
+        match start::latest(accepted).filter(|latest| *latest >= wanted.seen_at) {
+            Some(latest) => self.end(now, latest.min(now.unix)),
+            // It ran before it came into this node's hands.
+            None => self.ended = Some(wanted.life),
+        }
+    }
+
+    fn end(&mut self, now: Now, at: i64) {
         let Some(status) = self.wanted.as_ref().filter(|status| self.ended != Some(status.life)) else {
             return;
         };
@@ -271,9 +285,9 @@ impl Pod {
         self.effects.push(Effect::Ended(Ended {
             life: status.life,
             began: status.seen_at,
-            containers_started: self.started_at.unwrap_or(now.unix),
-            ready: self.ready_at,
-            ended: now.unix,
+            containers_started: self.started_at.unwrap_or(now.unix).min(at),
+            ready: self.ready_at.filter(|ready| *ready <= at),
+            ended: at,
         }));
     }
 

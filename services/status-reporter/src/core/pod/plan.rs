@@ -33,6 +33,16 @@ pub(crate) enum Deed {
 }
 
 impl Deed {
+    /// What its row in a trace is called.
+    pub(crate) const fn row(&self) -> &'static str {
+        match self {
+            Self::Patch { .. } => "report status",
+            Self::Delete { .. } => "delete pod",
+            Self::CreateMirror(_) => "create mirror",
+            Self::DeleteMirror { .. } => "delete mirror",
+        }
+    }
+
     /// What it does, for logs.
     pub(crate) const fn name(&self) -> &'static str {
         match self {

@@ -1,7 +1,7 @@
 //! When a pod's start is over: the moment that its trace ends with.
 
 use super::merge;
-use k8s_openapi::api::core::v1::PodStatus;
+use k8s_openapi::api::core::v1::{ContainerStatus, PodStatus};
 
 /// Whether the pod runs and every container of its spec was started. Who watches pods sees a start end
 /// just then.
@@ -11,6 +11,21 @@ pub(crate) fn is_over(status: &PodStatus) -> bool {
         container.state.as_ref().is_some_and(|state| state.running.is_some() || state.terminated.is_some())
     });
     status.phase.as_deref() == Some("Running") && !containers.is_empty() && was_started
+}
+
+/// Nanoseconds in a second, to which statuses are exact.
+const SECOND: i64 = 1_000_000_000;
+
+/// The latest moment at which the last container can have been started, by a status; `None` when it does not tell.
+pub(crate) fn latest(status: &PodStatus) -> Option<i64> {
+    let begun = |container: &ContainerStatus| {
+        let state = container.state.as_ref()?;
+        let running = state.running.as_ref().and_then(|running| running.started_at.clone());
+        let ended = state.terminated.as_ref().and_then(|ended| ended.started_at.clone());
+        i64::try_from(running.or(ended)?.0.as_nanosecond()).ok()
+    };
+    let begun = status.container_statuses.iter().flatten().filter_map(begun).max();
+    begun.map(|begun| begun.saturating_add(SECOND))
 }
 
 /// Whether the pod is ready.

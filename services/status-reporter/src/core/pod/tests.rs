@@ -276,6 +276,33 @@ fn a_pod_that_ran_before_has_no_start_to_tell_of() {
 }
 
 #[test]
+fn a_start_that_an_earlier_life_of_ours_could_not_tell_of_is_told_of_late() {
+    let second = 1_000_000_000;
+    let begun = |at: &str| {
+        let mut status = running();
+        status["containerStatuses"][0]["state"]["running"]["startedAt"] = json!(at);
+        status
+    };
+    let told = |started: &str, pod: Pod| {
+        let mut play = Play { pod, second: 60 };
+        play.fact(Fact::Said(Box::new(status(PodSource::Api, begun(started)))));
+        let effects = play.fact(Fact::Seen(view(1, begun(started))));
+        assert!(!play.pod.is_starting());
+        effects
+            .iter()
+            .map(|effect| match effect {
+                Effect::Ended(ended) => ended.ended / second,
+                other => panic!("{other:?}"),
+            })
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(told("1970-01-01T00:00:07Z", Pod::default()), [8], "to the second, and not before it was");
+    assert_eq!(told("1970-01-01T00:00:59Z", Pod::default()), [60], "never in the future");
+    assert_eq!(told("1970-01-01T00:00:07Z", Pod::new(Some(0))), [], "it was told of");
+    assert_eq!(told("1969-12-31T23:59:58Z", Pod::default()), [], "it ran before it was first seen here");
+}
+
+#[test]
 fn a_static_pods_start_ends_when_it_runs_and_a_later_life_has_another() {
     let mut play = Play::default();
     let life = |life| Fact::Said(Box::new(Status { life, ..status(PodSource::File, running()) }));
