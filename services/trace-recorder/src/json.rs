@@ -5,7 +5,7 @@
 
 use crate::{
     core::{
-        account::{Account, Share},
+        account::{Account, Hop, Share},
         model::{Event, Span, Trace},
         tree::Tree,
     },
@@ -28,6 +28,8 @@ struct Page<'t> {
     dropped: u32,
     total_micros: u64,
     outside_leaves_micros: u64,
+    /// What of that messages were on their way.
+    hops: Vec<HopRow>,
     shares: Vec<ShareRow>,
     /// Parents before their children, siblings by beginning.
     spans: Vec<SpanRow<'t>>,
@@ -42,11 +44,19 @@ struct ShareRow {
 }
 
 #[derive(Serialize)]
+struct HopRow {
+    process: String,
+    messages: usize,
+    micros: u64,
+}
+
+#[derive(Serialize)]
 struct SpanRow<'t> {
     id: String,
     parent: Option<String>,
     name: &'t str,
     process: &'t str,
+    kind: &'static str,
     begin_micros: u64,
     took_micros: u64,
     queued_micros: u64,
@@ -75,6 +85,7 @@ impl Page<'_> {
             dropped: trace.dropped,
             total_micros: micros(account.total),
             outside_leaves_micros: micros(account.outside),
+            hops: account.hops.into_iter().map(HopRow::of).collect(),
             shares: account.shares.into_iter().map(ShareRow::of).collect(),
             spans: tree.rows.iter().map(|row| SpanRow::of(row.span, origin)).collect(),
         }
@@ -87,6 +98,12 @@ impl ShareRow {
     }
 }
 
+impl HopRow {
+    fn of(hop: Hop) -> Self {
+        Self { process: hop.process, messages: hop.messages, micros: micros(hop.time) }
+    }
+}
+
 impl SpanRow<'_> {
     fn of(span: &Span, origin: u64) -> SpanRow<'_> {
         SpanRow {
@@ -94,6 +111,7 @@ impl SpanRow<'_> {
             parent: span.parent.map(|parent| parent.to_string()),
             name: &span.name,
             process: &span.process,
+            kind: span.kind.name(),
             begin_micros: since(origin, span.begin),
             took_micros: micros(span.took()),
             queued_micros: micros(span.queued()),

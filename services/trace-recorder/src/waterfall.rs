@@ -174,9 +174,9 @@ pod start         prober               100 ms  ───────────
                                               ready at 50.0 ms ◆
 
 where the time went (each moment is given to the deed that ended last)
-  pull image                  50.0 ms   50 %  ████████████████████
-  report status               50.0 ms   50 %  ████████████████████
-  outside leaf spans             0 µs    0 %
+  pull image                          50.0 ms   50 %  ████████████████████
+  report status                       50.0 ms   50 %  ████████████████████
+  outside leaf spans                     0 µs    0 %
 ";
         assert_eq!(render(&trace, 80, Color::Never), want);
     }

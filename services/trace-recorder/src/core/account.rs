@@ -3,13 +3,17 @@
 //! Every moment of the root is given to one leaf: the one under way then that ended last, since without it
 //! the end would have come no later than the others allow. What no leaf covers is `outside`: time that
 //! nobody's deed explains, the first thing to look at when a start is slow. Shares and outside add up to the
-//! root's length.
+//! root's length. Of what is outside, the part is told in which a message was on its way to a process: on the bus, or in
+//! a queue or mailbox of the process.
 
 use super::{
     model::Span,
     tree::{Row, Tree},
 };
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 /// The account of a trace.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +22,8 @@ pub struct Account {
     pub total: Duration,
     /// Time of the root in which no leaf was under way.
     pub outside: Duration,
+    /// What of `outside` messages were on their way, by the process that they were for, the largest first.
+    pub hops: Vec<Hop>,
     /// By deed, the largest first.
     pub shares: Vec<Share>,
 }
@@ -35,6 +41,17 @@ pub struct Share {
     pub time: Duration,
 }
 
+/// Messages on their way to one process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hop {
+    /// The process.
+    pub process: String,
+    /// How many were on their way while no leaf was under way.
+    pub messages: usize,
+    /// For how long.
+    pub time: Duration,
+}
+
 impl Account {
     /// The account of a tree.
     pub fn of(tree: &Tree<'_>) -> Self {
@@ -45,16 +62,17 @@ impl Account {
         for leaf in &leaves {
             given.entry((&leaf.name, &leaf.process)).or_default().0 += 1;
         }
-        let mut outside = 0;
-        for (from, to) in stretches(&leaves, begin, end) {
+        let mut gaps = Vec::new();
+        for (from, to) in stretches(leaves.iter().map(|leaf| (leaf.begin, leaf.end)), begin, end) {
             let under_way = leaves.iter().filter(|leaf| leaf.begin <= from && leaf.end >= to);
             match under_way.max_by_key(|leaf| leaf.end) {
                 Some(leaf) => given.entry((&leaf.name, &leaf.process)).or_default().1 += to - from,
-                None => outside += to - from,
+                None => gaps.push((from, to)),
             }
         }
+        let outside = gaps.iter().map(|(from, to)| to - from).sum();
         let total = Duration::from_nanos(end - begin);
-        Self { total, outside: Duration::from_nanos(outside), shares: shares(given) }
+        Self { total, outside: Duration::from_nanos(outside), hops: hops(tree, &gaps), shares: shares(given) }
     }
 }
 
@@ -73,9 +91,34 @@ fn bounds(tree: &Tree<'_>) -> (u64, u64) {
     }
 }
 
-/// The root's time, cut wherever a leaf begins or ends.
-fn stretches(leaves: &[&Span], begin: u64, end: u64) -> Vec<(u64, u64)> {
-    let edges = leaves.iter().flat_map(|leaf| [leaf.begin, leaf.end]);
+/// Who was waited for in the gaps between leaves: of several messages on their way, that which arrived last.
+fn hops(tree: &Tree<'_>, gaps: &[(u64, u64)]) -> Vec<Hop> {
+    let sent: Vec<&Span> =
+        tree.rows.iter().map(|row| row.span).filter(|span| span.sent() < span.begin).collect();
+    let mut given: BTreeMap<&str, (BTreeSet<[u8; 8]>, u64)> = BTreeMap::new();
+    for (begin, end) in gaps {
+        for (from, to) in stretches(sent.iter().map(|span| (span.sent(), span.begin)), *begin, *end) {
+            let on_its_way = sent.iter().filter(|span| span.sent() <= from && span.begin >= to);
+            if let Some(last) = on_its_way.max_by_key(|span| span.begin) {
+                let (messages, nanos) = given.entry(&last.process).or_default();
+                messages.insert(last.id.to_bytes());
+                *nanos += to - from;
+            }
+        }
+    }
+    let hop = |(process, (messages, nanos)): (&str, (BTreeSet<_>, u64))| Hop {
+        process: process.to_owned(),
+        messages: messages.len(),
+        time: Duration::from_nanos(nanos),
+    };
+    let mut hops: Vec<Hop> = given.into_iter().map(hop).collect();
+    hops.sort_by_key(|hop| std::cmp::Reverse(hop.time));
+    hops
+}
+
+/// A time, cut wherever one of these begins or ends.
+fn stretches(those: impl Iterator<Item = (u64, u64)>, begin: u64, end: u64) -> Vec<(u64, u64)> {
+    let edges = those.flat_map(|(from, to)| [from, to]);
     let mut cuts: Vec<u64> = edges.map(|edge| edge.clamp(begin, end)).chain([begin, end]).collect();
     cuts.sort_unstable();
     cuts.dedup();
@@ -101,6 +144,7 @@ mod tests {
         core::model::Trace,
         samples::{self, Deed},
     };
+    use chassis::telemetry::keys;
 
     fn account(deeds: &[Deed]) -> (u64, u64, Vec<(String, u64)>) {
         let trace = Trace::read(samples::trace(1), &samples::export(deeds).resource_spans, 0);
@@ -154,6 +198,33 @@ mod tests {
             let want = shares.into_iter().map(|(name, millis)| (name.to_owned(), millis)).collect();
             assert_eq!(account(&deeds), (100, outside, want), "{name}");
         }
+    }
+
+    #[test]
+    fn outside_of_leaves_a_message_on_its_way_is_told_by_whom_it_was_for() {
+        let queued = |deed: Deed, millis: u64| {
+            deed.with(samples::attribute(keys::QUEUED, &(millis * 1000).to_string()))
+        };
+        let leaf = |id, process, begin, end| Deed::new(1, id, Some(1), "a").by(process).at(begin, end);
+        let root = Deed::new(1, 1, None, "pod start").at(0, 100);
+        let deeds = [
+            root,
+            leaf(2, "volume-mounter", 0, 40),
+            // Ten of its thirty are under that leaf; then five more that nobody explains.
+            queued(leaf(3, "cri-bridge", 65, 80), 35),
+            // Both are on their way: the later arrival is what is waited for.
+            queued(leaf(4, "status-reporter", 95, 100), 15),
+            queued(leaf(5, "prober", 90, 91), 10),
+        ];
+        let trace = Trace::read(samples::trace(1), &samples::export(&deeds).resource_spans, 0);
+        let account = Account::of(&Tree::of(&trace));
+        let hops: Vec<_> = account
+            .hops
+            .iter()
+            .map(|hop| (hop.process.as_str(), hop.messages, hop.time.as_millis()))
+            .collect();
+        assert_eq!(hops, [("cri-bridge", 1, 25), ("status-reporter", 1, 14)]);
+        assert_eq!(account.outside.as_millis(), 39);
     }
 
     #[test]

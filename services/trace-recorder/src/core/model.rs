@@ -7,7 +7,11 @@ use opentelemetry::trace::{SpanId, TraceId};
 use opentelemetry_proto::tonic::{
     common::v1::{AnyValue, KeyValue, any_value::Value},
     resource::v1::Resource,
-    trace::v1::{ResourceSpans, Span as WireSpan, span::Event as WireEvent, status::StatusCode},
+    trace::v1::{
+        ResourceSpans, Span as WireSpan,
+        span::{Event as WireEvent, SpanKind},
+        status::StatusCode,
+    },
 };
 use std::{collections::BTreeMap, time::Duration};
 
@@ -39,6 +43,8 @@ pub struct Span {
     pub name: String,
     /// The process that did it (`service.name`).
     pub process: String,
+    /// Whom it was between.
+    pub kind: Kind,
     /// Nanoseconds since the Unix epoch.
     pub begin: u64,
     /// As `begin`; never before it.
@@ -51,6 +57,21 @@ pub struct Span {
     pub events: Vec<Event>,
     /// Ids of traces that it points to.
     pub links: Vec<TraceId>,
+}
+
+/// Between whom a deed was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Nobody else took part.
+    Internal,
+    /// Somebody asked for it.
+    Server,
+    /// It was asked of somebody, such as what is outside of the node.
+    Client,
+    /// It sent a message off.
+    Producer,
+    /// A message set it off.
+    Consumer,
 }
 
 /// A moment within a span.
@@ -103,6 +124,7 @@ impl Span {
             parent: span_id(&wire.parent_span_id),
             name: wire.name.clone(),
             process: process.to_owned(),
+            kind: Kind::of(wire.kind()),
             begin: wire.start_time_unix_nano,
             end: wire.end_time_unix_nano.max(wire.start_time_unix_nano),
             error: error(wire),
@@ -122,6 +144,12 @@ impl Span {
         Duration::from_nanos(self.end - self.begin)
     }
 
+    /// When that was sent which set it off: it was on its way until the deed began.
+    pub fn sent(&self) -> u64 {
+        let queued = u64::try_from(self.queued().as_nanos()).unwrap_or(u64::MAX);
+        self.begin.saturating_sub(queued)
+    }
+
     /// How long the deed waited before it began; zero when nobody said.
     pub fn queued(&self) -> Duration {
         let micros = self.attribute(keys::QUEUED).and_then(|text| text.parse().ok());
@@ -131,6 +159,29 @@ impl Span {
     /// What of the pod it is about, such as the container's name.
     pub fn subject(&self) -> Option<&str> {
         SUBJECTS.iter().find_map(|key| self.attribute(key))
+    }
+}
+
+impl Kind {
+    fn of(wire: SpanKind) -> Self {
+        match wire {
+            SpanKind::Server => Self::Server,
+            SpanKind::Client => Self::Client,
+            SpanKind::Producer => Self::Producer,
+            SpanKind::Consumer => Self::Consumer,
+            SpanKind::Internal | SpanKind::Unspecified => Self::Internal,
+        }
+    }
+
+    /// Its name in OpenTelemetry.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Internal => "internal",
+            Self::Server => "server",
+            Self::Client => "client",
+            Self::Producer => "producer",
+            Self::Consumer => "consumer",
+        }
     }
 }
 

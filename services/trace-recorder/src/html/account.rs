@@ -3,7 +3,7 @@
 use super::escape;
 use crate::{
     core::{
-        account::{Account, Share},
+        account::{Account, Hop, Share},
         scale,
     },
     waterfall::place,
@@ -32,12 +32,24 @@ pub(super) fn render(account: &Account) -> String {
         let name = format!("{} smaller deeds", small.len());
         add((&mut stack, &mut list), "rest", &name, (rest, part(rest)));
     }
-    let outside = (account.outside, part(account.outside));
-    add((&mut stack, &mut list), "outside", "outside leaf spans", outside);
+    for hop in account.hops.iter().filter(|hop| part(hop.time) >= SMALL) {
+        let (class, name) = (format!("hop p{}", place(&hop.process)), hop_name(hop));
+        add((&mut stack, &mut list), &class, &name, (hop.time, part(hop.time)));
+    }
+    let explained: Duration = account.hops.iter().map(|hop| hop.time).sum();
+    let rest = account.outside.saturating_sub(explained);
+    let name = if explained.is_zero() { "outside leaf spans" } else { "else outside leaf spans" };
+    add((&mut stack, &mut list), "outside", name, (rest, part(rest)));
     format!(
         "<section class=\"account\">\n<h2>Where the time went</h2>\n<div class=\"stack\">{stack}</div>\n\
          <ol>{list}</ol>\n</section>\n"
     )
+}
+
+/// A message on its way: on the bus, or in a queue of the process.
+fn hop_name(hop: &Hop) -> String {
+    let times = if hop.messages > 1 { format!(" <em>×{}</em>", hop.messages) } else { String::new() };
+    format!("on the way to {}{times}", escape(&hop.process))
 }
 
 /// A piece of the bar and a line of the list; `name` is HTML already.

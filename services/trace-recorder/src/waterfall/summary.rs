@@ -7,6 +7,8 @@ use super::{
 use crate::core::{account::Account, scale};
 use std::time::Duration;
 
+/// Columns of a name.
+const NAME: usize = 34;
 /// Columns of a whole.
 const BAR: u32 = 40;
 /// Shares below this are summed up in one line.
@@ -28,11 +30,15 @@ pub(super) fn render(account: &Account, paint: Paint) -> String {
         text.push_str(&line(&format!("{} more", small.len()), rest, part(rest), (Style::Dim, paint)));
     }
     text.push_str(&line("outside leaf spans", account.outside, part(account.outside), (Style::Dim, paint)));
+    for hop in account.hops.iter().filter(|hop| part(hop.time) >= SMALL) {
+        let name = format!("  on the way to {}", clean(&hop.process));
+        text.push_str(&line(&name, hop.time, part(hop.time), (Style::of_process(&hop.process), paint)));
+    }
     text
 }
 
 fn line(name: &str, time: Duration, part: f64, (style, paint): (Style, Paint)) -> String {
     let bar = "█".repeat((part * f64::from(BAR)).round() as usize);
     let figures = format!("{:>8} {:>4.0} %", scale::duration(time), part * 100.0);
-    format!("  {} {figures}  {}\n", pad(name, 26), paint.as_style(style, &bar)).trim_end().to_owned() + "\n"
+    format!("  {} {figures}  {}\n", pad(name, NAME), paint.as_style(style, &bar)).trim_end().to_owned() + "\n"
 }
