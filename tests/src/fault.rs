@@ -3,17 +3,21 @@
 //! ```text
 //!   node ──► Wire ──► containerd                      bytes late, held back or cut off
 //!   node ──► Silence ──► containerd                   every call, but no events
+//!   node ──► Runtime ──► containerd                   single calls late
 //!   node ──► Wire ──► ApiServer ──► kube-apiserver    the same, and answers that the real one did not give
+//!   node's processes ──► Bus ──► their nats-server    bytes late, held back or cut off
 //! ```
 //!
 //! A [`wire::Wire`] carries bytes and knows nothing of what they mean. An [`api::ApiServer`] ends the node's TLS with
 //! the cluster's own authority and passes requests on with the node's own rights, so that single requests can be
-//! refused and watches broken in the middle of an event. Processes (the bus, the runtime, the node's own) are killed
+//! refused or held up and watches broken in the middle of an event. Processes (the bus, the runtime, the node's own) are killed
 //! and stalled by [`crate::processes`] instead.
 
 pub mod api;
+pub mod bus;
 pub mod events;
 mod relay;
+pub mod runtime;
 pub mod wire;
 
 use std::thread::JoinHandle;

@@ -36,6 +36,7 @@ type Predicate = Box<dyn Fn(&Asked<'_>) -> bool + Send>;
 #[derive(Default)]
 struct Orders {
     refusals: Vec<(Predicate, StatusCode)>,
+    delays: Vec<(Predicate, Duration)>,
     break_watches: bool,
 }
 
@@ -47,6 +48,11 @@ impl Shared {
     /// With what a request is refused, if it is.
     pub(super) fn refusal(&self, asked: &Asked<'_>) -> Option<StatusCode> {
         self.get().refusals.iter().find(|(which, _)| which(asked)).map(|(_, status)| *status)
+    }
+
+    /// By how much a request is held up.
+    pub(super) fn delay(&self, asked: &Asked<'_>) -> Duration {
+        self.get().delays.iter().filter(|(which, _)| which(asked)).map(|(_, time)| *time).sum()
     }
 
     /// Whether watches break.
@@ -89,6 +95,11 @@ impl ApiServer {
     /// Refuses what `which` holds for with this status, in place of passing it on.
     pub fn answer(&self, which: impl Fn(&Asked<'_>) -> bool + Send + 'static, status: StatusCode) {
         self.orders.get().refusals.push((Box::new(which), status));
+    }
+
+    /// Passes what `which` holds for on later by `time`.
+    pub fn hold_up(&self, which: impl Fn(&Asked<'_>) -> bool + Send + 'static, time: Duration) {
+        self.orders.get().delays.push((Box::new(which), time));
     }
 
     /// Breaks each watch off in the middle of the next event that it carries.

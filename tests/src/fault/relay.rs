@@ -62,6 +62,7 @@ impl Relay {
         if let Some(status) = self.orders.refusal(&asked) {
             return refusal(status);
         }
+        tokio::time::sleep(self.orders.delay(&asked)).await;
         let request = self.readdressed(request)?;
         if watch {
             let answer = self.watches.request(request).await?;

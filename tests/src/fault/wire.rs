@@ -2,21 +2,24 @@
 
 use std::fs;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
 use anyhow::Result;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf, split};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::watch;
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
 
 use super::Background;
 use crate::netns::Netns;
 
 /// What a connection may bring at once.
 const CHUNK: usize = 64 * 1024;
+/// Chunks that may be on their way in one direction.
+const ON_THE_WAY: usize = 1024;
 /// Pause before listening is tried again where the place is not free yet.
 const AGAIN: Duration = Duration::from_millis(20);
 
@@ -24,7 +27,7 @@ const AGAIN: Duration = Duration::from_millis(20);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
     Pass,
-    /// What the client sends arrives so much later; answers come at once.
+    /// What the client sends arrives so much later, in the same order; answers come at once.
     Delay(Duration),
     /// Connections stay and are accepted, but nothing moves.
     Stall,
@@ -36,6 +39,8 @@ enum Mode {
 #[derive(Clone, Debug)]
 enum End {
     Tcp(SocketAddr),
+    /// Reached from this address, by which its connections can be told from others.
+    TcpFrom(SocketAddr, IpAddr),
     Unix(PathBuf),
 }
 
@@ -49,6 +54,11 @@ impl Wire {
     /// Carries what connects to `near` on to `far`, both seen from within the namespace.
     pub fn tcp(netns: &Netns, near: SocketAddr, far: SocketAddr) -> Self {
         Self::start(End::Tcp(near), End::Tcp(far), |work| netns.spawn(work))
+    }
+
+    /// The same, with connections to `far` that come from another address than those to `near`.
+    pub fn tcp_from(netns: &Netns, near: SocketAddr, far: SocketAddr, from: IpAddr) -> Self {
+        Self::start(End::Tcp(near), End::TcpFrom(far, from), |work| netns.spawn(work))
     }
 
     /// Carries what connects to the socket at `near` on to the one at `far`.
@@ -121,7 +131,7 @@ impl Drop for Listener {
 impl End {
     async fn listen(&self) -> io::Result<Listener> {
         Ok(match self {
-            End::Tcp(address) => Listener::Tcp(TcpListener::bind(address).await?),
+            End::Tcp(address) | End::TcpFrom(address, _) => Listener::Tcp(TcpListener::bind(address).await?),
             End::Unix(path) => Listener::Unix(UnixListener::bind(path)?, path.clone()),
         })
     }
@@ -130,6 +140,13 @@ impl End {
         Ok(match self {
             End::Tcp(address) => {
                 let stream = TcpStream::connect(address).await?;
+                stream.set_nodelay(true)?;
+                Box::new(stream)
+            }
+            End::TcpFrom(address, from) => {
+                let socket = if from.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+                socket.bind(SocketAddr::new(*from, 0))?;
+                let stream = socket.connect(*address).await?;
                 stream.set_nodelay(true)?;
                 Box::new(stream)
             }
@@ -176,18 +193,44 @@ async fn carry(near: Box<dyn Stream>, far: End, mode: watch::Receiver<Mode>) {
 
 /// One direction, until its source ends or its sink is gone.
 async fn pump(
+    source: ReadHalf<Box<dyn Stream>>,
+    sink: WriteHalf<Box<dyn Stream>>,
+    mode: watch::Receiver<Mode>,
+    is_request: bool,
+) {
+    let (sent, arriving) = mpsc::channel(ON_THE_WAY);
+    tokio::join!(take_in(source, sent, mode.clone(), is_request), hand_out(sink, arriving, mode));
+}
+
+/// Takes in what comes, with the moment at which it is to arrive.
+async fn take_in(
     mut source: ReadHalf<Box<dyn Stream>>,
-    mut sink: WriteHalf<Box<dyn Stream>>,
-    mut mode: watch::Receiver<Mode>,
+    sent: mpsc::Sender<(Instant, Vec<u8>)>,
+    mode: watch::Receiver<Mode>,
     is_request: bool,
 ) {
     let mut chunk = vec![0; CHUNK];
     while let Ok(length @ 1..) = source.read(&mut chunk).await {
-        let Ok(now) = mode.wait_for(|mode| *mode != Mode::Stall).await.map(|mode| *mode) else { return };
-        if let (Mode::Delay(time), true) = (now, is_request) {
-            tokio::time::sleep(time).await;
+        let delay = match *mode.borrow() {
+            Mode::Delay(time) if is_request => time,
+            _ => Duration::ZERO,
+        };
+        if sent.send((Instant::now() + delay, chunk[..length].to_vec())).await.is_err() {
+            return;
         }
-        if sink.write_all(&chunk[..length]).await.is_err() {
+    }
+}
+
+/// Hands out what has arrived, while the wire lets anything through.
+async fn hand_out(
+    mut sink: WriteHalf<Box<dyn Stream>>,
+    mut arriving: mpsc::Receiver<(Instant, Vec<u8>)>,
+    mut mode: watch::Receiver<Mode>,
+) {
+    while let Some((due, chunk)) = arriving.recv().await {
+        sleep_until(due).await;
+        if mode.wait_for(|mode| *mode != Mode::Stall).await.is_err() || sink.write_all(&chunk).await.is_err()
+        {
             return;
         }
     }
@@ -246,6 +289,24 @@ mod tests {
         let begin = Instant::now();
         echo(&mut stream).unwrap();
         assert!(begin.elapsed() >= Duration::from_millis(200), "{:?}", begin.elapsed());
+    }
+
+    #[test]
+    fn a_slow_wire_carries_all_that_is_sent_at_once_at_once() {
+        const TIMES: u32 = 20;
+        let (folder, wire) = wire();
+        let mut stream = connect(&folder);
+        wire.delay(Duration::from_millis(200));
+        let begin = Instant::now();
+        for _ in 0..TIMES {
+            stream.write_all(b"hello").unwrap();
+        }
+        stream.read_exact(&mut [0; 5 * TIMES as usize]).unwrap();
+        let took = begin.elapsed();
+        assert!(
+            took >= Duration::from_millis(200) && took < Duration::from_millis(200) * TIMES / 2,
+            "{took:?}"
+        );
     }
 
     #[test]
