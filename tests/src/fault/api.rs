@@ -37,6 +37,7 @@ type Predicate = Box<dyn Fn(&Asked<'_>) -> bool + Send>;
 struct Orders {
     refusals: Vec<(Predicate, StatusCode)>,
     delays: Vec<(Predicate, Duration)>,
+    late_answers: Vec<(Predicate, Duration)>,
     break_watches: bool,
 }
 
@@ -53,6 +54,11 @@ impl Shared {
     /// By how much a request is held up.
     pub(super) fn delay(&self, asked: &Asked<'_>) -> Duration {
         self.get().delays.iter().filter(|(which, _)| which(asked)).map(|(_, time)| *time).sum()
+    }
+
+    /// By how much the answer to a request is held back.
+    pub(super) fn answer_delay(&self, asked: &Asked<'_>) -> Duration {
+        self.get().late_answers.iter().filter(|(which, _)| which(asked)).map(|(_, time)| *time).sum()
     }
 
     /// Whether watches break.
@@ -100,6 +106,11 @@ impl ApiServer {
     /// Passes what `which` holds for on later by `time`.
     pub fn hold_up(&self, which: impl Fn(&Asked<'_>) -> bool + Send + 'static, time: Duration) {
         self.orders.get().delays.push((Box::new(which), time));
+    }
+
+    /// Passes what `which` holds for on at once, and its answer back later by `time`.
+    pub fn hold_back(&self, which: impl Fn(&Asked<'_>) -> bool + Send + 'static, time: Duration) {
+        self.orders.get().late_answers.push((Box::new(which), time));
     }
 
     /// Breaks each watch off in the middle of the next event that it carries.

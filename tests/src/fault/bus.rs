@@ -12,6 +12,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use super::wire::Wire;
+use crate::netns::Netns;
 use crate::node::Node;
 use crate::process::output;
 use crate::wait;
@@ -23,9 +24,11 @@ const FROM: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
 /// How long the server may take to come back.
 const RETURNING: Duration = Duration::from_secs(30);
 
-/// The wire before a node's bus.
+/// The wire before a node's bus. Dropped, it is out of the way again.
 pub struct Bus {
     wire: Wire,
+    netns: Netns,
+    rule: String,
 }
 
 impl Bus {
@@ -33,10 +36,9 @@ impl Bus {
     pub fn before(node: &mut Node) -> Result<Self> {
         let port = port(node)?;
         let (near, from) = (NEAR.port(), FROM);
-        let rule = format!(
-            "-t nat -A OUTPUT -p tcp -d 127.0.0.1 --dport {port} ! -s {from} -j REDIRECT --to-ports {near}"
-        );
-        output(node.netns().command("iptables").args(rule.split(' ')))?;
+        let rule =
+            format!("OUTPUT -p tcp -d 127.0.0.1 --dport {port} ! -s {from} -j REDIRECT --to-ports {near}");
+        lead(node.netns(), "-A", &rule)?;
         let far = SocketAddr::new(NEAR.ip(), port);
         let wire = Wire::tcp_from(node.netns(), NEAR, far, FROM);
         let server = node.process("nats-server")?;
@@ -46,7 +48,7 @@ impl Bus {
             ensure!(now.pid != server.pid, "the killed one is not reaped");
             Ok(())
         })?;
-        Ok(Self { wire })
+        Ok(Self { wire, netns: node.netns().clone(), rule })
     }
 
     /// Lets what processes send arrive later by `time`.
@@ -58,6 +60,17 @@ impl Bus {
     pub fn pass(&self) {
         self.wire.pass();
     }
+}
+
+impl Drop for Bus {
+    fn drop(&mut self) {
+        // Everyone connects again when the wire goes, which is after this. A failure shows in what comes next.
+        let _ = lead(&self.netns, "-D", &self.rule);
+    }
+}
+
+fn lead(netns: &Netns, how: &str, rule: &str) -> Result<()> {
+    output(netns.command("iptables").args(["-t", "nat", how]).args(rule.split(' '))).map(drop)
 }
 
 fn port(node: &Node) -> Result<u16> {

@@ -62,13 +62,16 @@ impl Relay {
         if let Some(status) = self.orders.refusal(&asked) {
             return refusal(status);
         }
+        let late = self.orders.answer_delay(&asked);
         tokio::time::sleep(self.orders.delay(&asked)).await;
         let request = self.readdressed(request)?;
         if watch {
             let answer = self.watches.request(request).await?;
             return Ok(answer.map(|body| breakable(body, self.orders.clone())));
         }
-        Ok(self.short.request(request).await?.map(|body| body.map_err(Into::into).boxed_unsync()))
+        let answer = self.short.request(request).await?;
+        tokio::time::sleep(late).await;
+        Ok(answer.map(|body| body.map_err(Into::into).boxed_unsync()))
     }
 
     fn readdressed(&self, mut request: Request<Incoming>) -> Result<Request<Incoming>, BoxError> {
