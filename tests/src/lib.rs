@@ -10,6 +10,9 @@
 //!          bridge lan 10.77.0.1 ───────────────── eth0 10.77.0.<10+n>, pods 10.88.<n>.0/24
 //! ```
 //!
+//! A node may also be a machine of its own, with systemd and cgroup version 2 ([`vm`]): then `node-1` is no namespace
+//! but a tap device of the bridge.
+//!
 //! Since every ground has namespaces of its own, ports and addresses are the same in all of them and scenarios run
 //! side by side. What costs seconds to raise may be shared by the scenarios of one test binary in a `OnceLock`:
 //! the ground is taken back when the process ends, however it ends.
@@ -46,5 +49,6 @@ pub mod scene;
 pub mod status;
 pub mod trace;
 pub mod vigil;
+pub mod vm;
 pub mod wait;
 pub mod ward;

@@ -18,12 +18,19 @@ pub const SOON: Duration = Duration::from_secs(60);
 pub struct Namespace {
     kubectl: Kubectl,
     name: String,
+    patience: Duration,
 }
 
 impl Namespace {
     /// The namespace called `name`, which is there.
     pub fn new(kubectl: Kubectl, name: &str) -> Self {
-        Self { kubectl, name: name.to_owned() }
+        Self { kubectl, name: name.to_owned(), patience: SOON }
+    }
+
+    /// The same, waiting for as long as a slower node may take.
+    pub fn with_patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
     }
 
     /// Its name.
@@ -71,7 +78,7 @@ impl Namespace {
 
     /// Looks at the pod until `look` finds something.
     pub fn until<T>(&self, pod: &str, what: &str, look: impl Fn(&Value) -> Result<T>) -> Result<T> {
-        wait::until(&format!("{what} of pod {pod}"), SOON, || {
+        wait::until(&format!("{what} of pod {pod}"), self.patience, || {
             let found = self.pod(pod)?;
             look(&found).with_context(|| format!("the status {}", found["status"]))
         })
@@ -79,12 +86,12 @@ impl Namespace {
 
     /// Waits until the pod is Ready.
     pub fn ready(&self, pod: &str) -> Result<Value> {
-        self.kubectl.wait_condition(&self.arguments(&["pod", pod]), "Ready", SOON)
+        self.kubectl.wait_condition(&self.arguments(&["pod", pod]), "Ready", self.patience)
     }
 
     /// Waits until the field at `pointer` (RFC 6901) of the pod is `wanted`.
     pub fn wait_for(&self, pod: &str, pointer: &str, wanted: impl Into<Value>) -> Result<Value> {
-        self.kubectl.wait_for(&self.arguments(&["pod", pod]), pointer, &wanted.into(), SOON)
+        self.kubectl.wait_for(&self.arguments(&["pod", pod]), pointer, &wanted.into(), self.patience)
     }
 
     /// Waits until the pod is in `phase`.
@@ -101,7 +108,7 @@ impl Namespace {
 
     /// Waits until the pod is gone from the API.
     pub fn gone(&self, pod: &str) -> Result<()> {
-        wait::until(&format!("pod {pod} being gone"), SOON, || {
+        wait::until(&format!("pod {pod} being gone"), self.patience, || {
             let found = self.kubectl(&["get", "pod", pod, "--ignore-not-found", "--output", "json"])?;
             ensure!(found.is_empty(), "there is still {found}");
             Ok(())
@@ -133,7 +140,7 @@ impl Namespace {
 
     /// Waits for an event about the pod with this reason, and returns the newest.
     pub fn event(&self, pod: &str, reason: &str) -> Result<Value> {
-        wait::until(&format!("the event {reason} about pod {pod}"), SOON, || {
+        wait::until(&format!("the event {reason} about pod {pod}"), self.patience, || {
             let events = self.events(pod)?;
             let found = events.iter().rev().find(|event| event["reason"] == reason).cloned();
             found.with_context(|| {

@@ -98,6 +98,16 @@ impl Lan {
         Ok(Self { hub })
     }
 
+    /// A plug on the bridge for a machine that is node `number`, with the addresses that [`Lan::join`] would give; returns
+    /// the name of its tap device.
+    pub fn plug(&self, number: u8) -> Result<String> {
+        let tap = format!("node{number}");
+        self.hub.ip(&format!("tuntap add dev {tap} mode tap"))?;
+        self.hub.ip(&format!("link set {tap} master lan up"))?;
+        self.hub.ip(&format!("route add {} via {}", pod_network(number), node_address(number)))?;
+        Ok(tap)
+    }
+
     /// The namespace that holds the bridge, where the control plane runs.
     pub fn hub(&self) -> &Netns {
         &self.hub
