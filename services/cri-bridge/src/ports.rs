@@ -2,12 +2,7 @@
 
 use crate::{
     actors::gate::Gate,
-    adapters::{
-        api_server::ApiServer,
-        cgroupfs::{CgroupError, Cgroups},
-        containerd::Containerd,
-        pod_files::Claims,
-    },
+    adapters::{api_server::ApiServer, cgroups::Cgroups, containerd::Containerd, pod_files::Claims},
     config::Settings,
     core::node::Node,
     loops::{events::Following, saying::Saying},
@@ -19,10 +14,7 @@ use messages::{
     status_reporter::{About, RecordEvent, Severity},
 };
 use std::{path::PathBuf, sync::Arc};
-use tokio::{
-    sync::{mpsc, watch},
-    task::spawn_blocking,
-};
+use tokio::sync::{mpsc, watch};
 
 /// Everything that deeds reach.
 pub struct World {
@@ -31,7 +23,7 @@ pub struct World {
     /// The API server.
     pub api: ApiServer,
     /// The pods' cgroups.
-    pub cgroups: Arc<Cgroups>,
+    pub cgroups: Cgroups,
     /// The other processes.
     pub bus: Bus,
     /// What is to be said of pods, in order.
@@ -66,21 +58,6 @@ impl World {
     pub fn say(&self, saying: Saying) {
         // Fails only when the process is ending.
         let _ = self.sayings.send(saying);
-    }
-
-    /// Does something with cgroups on a blocking thread.
-    ///
-    /// # Errors
-    /// The deed's own.
-    ///
-    /// # Panics
-    /// When the deed panics.
-    pub async fn with_cgroups<T: Send + 'static>(
-        &self,
-        deed: impl FnOnce(&Cgroups) -> Result<T, CgroupError> + Send + 'static,
-    ) -> Result<T, CgroupError> {
-        let cgroups = self.cgroups.clone();
-        spawn_blocking(move || deed(&cgroups)).await.expect("work on cgroups does not panic")
     }
 
     /// Tells a Kubernetes event about a pod, or about the container at `field_path`.

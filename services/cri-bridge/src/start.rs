@@ -6,7 +6,8 @@ use crate::{
     actors::gate::Gate,
     adapters::{
         api_server::ApiServer,
-        cgroupfs::{CgroupError, Cgroups, Tree},
+        cgroupfs::{CgroupError, Files, Tree},
+        cgroups::Cgroups,
         containerd::{Containerd, RuntimeError},
         machine::Hardware,
         pod_files::Claims,
@@ -61,8 +62,8 @@ pub(crate) async fn begin(service: &Service, tasks: &mut JoinSet<()>) -> Result<
     let claims = Claims::in_folder(service.dir.join("pods")).map_err(Error::Claims)?;
     let (driver, sandboxes) = meet(service, &runtime, &settings).await;
     refuse_others(&sandboxes, &claims, settings.takeover)?;
-    let cgroups = Cgroups::new(tree, settings.layout(driver));
-    set_up(service, &cgroups, &settings, &hardware)?;
+    let cgroups = Cgroups::new(Files::new(tree, settings.layout(driver)));
+    set_up(service, &cgroups, &settings, &hardware).await?;
     let hierarchy = cgroups.hierarchy();
     let layout = cgroups.layout().clone();
     let (node, known) = watch::channel(Arc::new(settings.node(&hardware, hierarchy, layout, None)));
@@ -73,7 +74,7 @@ pub(crate) async fn begin(service: &Service, tasks: &mut JoinSet<()>) -> Result<
         sayings,
         runtime,
         api: ApiServer::new(service.api()),
-        cgroups: Arc::new(cgroups),
+        cgroups,
         bus: service.bus.clone(),
         events: service.events.clone(),
         claims,
@@ -138,7 +139,7 @@ fn refuse_others(sandboxes: &[cri::PodSandbox], claims: &Claims, takeover: bool)
 
 /// Makes the cgroups above the pods' and sizes them. A size that the kernel refuses (there is more in use
 /// already) is told of; pods run without it.
-fn set_up(
+async fn set_up(
     service: &Service,
     cgroups: &Cgroups,
     settings: &Settings,
@@ -153,7 +154,7 @@ fn set_up(
     let reserved = settings.reserved.as_ref().unwrap_or(&none);
     let pages: Vec<u64> = hardware.hugepages.keys().copied().collect();
     let all = Sizes::of_all_pods(&config::capacity(hardware), reserved, &pages);
-    match cgroups.ensure(&layout.pods(), &all) {
+    match cgroups.ensure(layout.pods(), all).await {
         Ok(()) => tell(
             service,
             Severity::Normal,
@@ -169,7 +170,7 @@ fn set_up(
         Err(fatal) => return Err(fatal.into()),
     }
     for class in [QosClass::Burstable, QosClass::BestEffort] {
-        cgroups.ensure(&layout.class(class), &Sizes::of_class(class, 0, &pages))?;
+        cgroups.ensure(layout.class(class), Sizes::of_class(class, 0, &pages)).await?;
     }
     Ok(())
 }

@@ -130,9 +130,9 @@ impl Actor for PodActor {
         let place = self.world.starts.send(Place).into_actor(self);
         context.wait(place.map(|place, actor, _| actor.place = place.unwrap_or(u64::MAX)));
         let (world, uid) = (self.world.clone(), self.ledger.uid().clone());
-        let exists = async move { world.with_cgroups(move |cgroups| Ok(cgroups.exists(&uid))).await };
+        let exists = async move { world.cgroups.exists(uid).await };
         context.wait(exists.into_actor(self).map(|exists, actor, _| {
-            actor.ledger.cgroup(exists.unwrap_or_default());
+            actor.ledger.cgroup(exists);
         }));
     }
 }

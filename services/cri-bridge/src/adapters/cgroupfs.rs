@@ -1,12 +1,13 @@
 //! The pods' cgroups as files: made, sized and removed.
 //!
-//! All methods block, for milliseconds when the kernel is busy: call them on a blocking thread.
+//! All methods block, for milliseconds when the kernel is busy: [`super::cgroups`] calls them on a blocking thread.
 
 mod removal;
 mod tree;
 
 pub use tree::Tree;
 
+use super::systemd::SystemdError;
 use crate::core::cgroup::{Hierarchy, Layout, Name, Sizes, writes};
 use messages::PodUid;
 use std::{
@@ -15,9 +16,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The pods' cgroups on this machine. Cheap to clone behind an `Arc`.
+/// The files of the pods' cgroups on this machine.
 #[derive(Debug)]
-pub struct Cgroups {
+pub struct Files {
     tree: Tree,
     layout: Layout,
 }
@@ -51,6 +52,9 @@ pub enum CgroupError {
         #[source]
         source: io::Error,
     },
+    /// systemd has it otherwise.
+    #[error(transparent)]
+    Systemd(#[from] SystemdError),
     /// A folder could not be removed.
     #[error("could not remove cgroup {path}", path = .path.display())]
     Remove {
@@ -62,7 +66,7 @@ pub enum CgroupError {
     },
 }
 
-impl Cgroups {
+impl Files {
     /// Cgroups laid out so in this tree.
     pub fn new(tree: Tree, layout: Layout) -> Self {
         Self { tree, layout }
@@ -124,6 +128,14 @@ impl Cgroups {
     pub fn exists(&self, uid: &PodUid) -> bool {
         let names = self.layout.anywhere(uid);
         names.iter().any(|name| self.folders(name).any(|folder| folder.is_dir()))
+    }
+
+    /// Kills what is left in a pod's cgroups, and tells which there are.
+    pub fn killed(&self, uid: &PodUid) -> Vec<Name> {
+        let mut names = self.layout.anywhere(uid);
+        names.retain(|name| self.folders(name).any(|folder| folder.is_dir()));
+        names.iter().flat_map(|name| self.folders(name)).for_each(|folder| removal::kill_all(&folder));
+        names
     }
 
     /// Kills what is left in a pod's cgroups and removes them.

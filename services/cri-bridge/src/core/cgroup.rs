@@ -5,14 +5,19 @@
 
 mod files;
 mod sizes;
+mod units;
 
 pub(crate) use files::kernel_size;
 pub use files::{Hierarchy, Write, writes};
 pub(crate) use sizes::resource_name;
 pub use sizes::{CpuQuota, MAX_SHARES, MIN_SHARES, Sizes, quota, shares};
+pub use units::{COUNTED, kept_by_systemd, properties};
 
 use super::qos::QosClass;
 use messages::PodUid;
+
+/// systemd's name for the top of the hierarchy.
+const TOP_SLICE: &str = "-.slice";
 
 /// Who manages cgroups with us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +64,16 @@ impl Name {
             Driver::Cgroupfs => format!("/{}", self.0.join("/")),
             Driver::Systemd => self.slices().iter().map(|slice| format!("/{slice}")).collect(),
         }
+    }
+
+    /// The slice that it is to systemd; none for the top of the hierarchy.
+    pub fn slice(&self) -> Option<String> {
+        self.slices().pop()
+    }
+
+    /// The slice that it is in.
+    pub fn slice_above(&self) -> String {
+        self.slices().into_iter().rev().nth(1).unwrap_or_else(|| TOP_SLICE.to_owned())
     }
 
     /// The slices from the top down, each named for all above it; a `-` within a name would read

@@ -33,8 +33,7 @@ async fn run(subject: &mut Subject, remove_containers: bool) -> Result<(), End> 
     if remove_containers {
         remove(subject).await?;
     }
-    let uid = subject.uid.clone();
-    let removed = subject.world.with_cgroups(move |cgroups| cgroups.remove(&uid)).await;
+    let removed = subject.world.cgroups.remove(subject.uid.clone()).await;
     removed.map_err(|bad| failed(error::chain(&bad)))?;
     subject.saw(Saw::Cgroup(false));
     if remove_containers {

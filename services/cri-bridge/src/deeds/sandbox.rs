@@ -93,11 +93,11 @@ async fn ensure_cgroup(subject: &Subject) -> Result<(), End> {
     let settings = &subject.world.settings;
     let pages = &subject.node.machine.page_sizes;
     let sizes = Sizes::of_pod(&demand, settings.cpu(), settings.pod_pids, pages);
-    let uid = subject.uid.clone();
-    let made = subject.world.with_cgroups(move |cgroups| {
-        let layout = cgroups.layout();
-        if layout.per_qos { cgroups.ensure(&layout.pod(class, &uid), &sizes) } else { Ok(()) }
-    });
+    let cgroups = &subject.world.cgroups;
+    let layout = cgroups.layout();
+    let made = async {
+        if layout.per_qos { cgroups.ensure(layout.pod(class, &subject.uid), sizes).await } else { Ok(()) }
+    };
     match telemetry::noting((Peer::Kernel, "make cgroup"), subject.attributes(), made).await {
         Ok(()) => {
             subject.saw(Saw::Cgroup(subject.node.layout.per_qos));

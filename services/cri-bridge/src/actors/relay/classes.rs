@@ -40,11 +40,9 @@ impl Classes {
         }
         let world = self.world.clone();
         actix::spawn(async move {
-            let sized = world.with_cgroups(move |cgroups| {
-                let name = cgroups.layout().class(QosClass::Burstable);
-                cgroups.size(&name, &Sizes::of_class(QosClass::Burstable, sum, &[]))
-            });
-            if let Err(bad) = sized.await {
+            let name = world.cgroups.layout().class(QosClass::Burstable);
+            let sizes = Sizes::of_class(QosClass::Burstable, sum, &[]);
+            if let Err(bad) = world.cgroups.size(name, sizes).await {
                 warn!(error = error::chain(&bad), "the burstable class keeps its weight");
             }
         });

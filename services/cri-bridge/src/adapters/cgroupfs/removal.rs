@@ -39,7 +39,7 @@ pub(super) fn remove(folders: &[PathBuf]) -> Result<(), CgroupError> {
 }
 
 /// Kills every process in a cgroup and below it.
-fn kill_all(folder: &Path) {
+pub(super) fn kill_all(folder: &Path) {
     // cgroup v2, Linux 5.14: one write kills all, those that fork meanwhile too.
     if put(&folder.join("cgroup.kill"), "1").is_ok() {
         return;
