@@ -4,7 +4,7 @@
 //! `bulkhead trace` is ours, and so all of this is played on our kubelet alone.
 
 use std::fs;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -75,7 +75,6 @@ struct Stage {
     api: ApiServer,
     node: Node,
     plane: ControlPlane,
-    ground: Arc<Ground>,
 }
 
 impl Stage {
@@ -115,7 +114,7 @@ impl Stage {
             config["tracing"] = json!({ "endpoint": jaeger::ENDPOINT, "samplingRatePerMillion": 1_000_000 });
         })?;
         node.start_kubelet(Flavour::Ours, &plane)?;
-        Ok(Self { jaeger, runtime, api, node, plane, ground })
+        Ok(Self { jaeger, runtime, api, node, plane })
     }
 
     /// The trace of a start, once it looks as it should.

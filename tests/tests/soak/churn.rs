@@ -120,7 +120,7 @@ struct Alive {
 }
 
 /// The pods that come and go.
-pub struct Churn {
+pub(crate) struct Churn {
     home: Namespace,
     alive: BTreeMap<String, Alive>,
     made: u32,
@@ -128,7 +128,7 @@ pub struct Churn {
 
 impl Churn {
     /// None yet.
-    pub fn begin(ward: &Ward) -> Result<Self> {
+    pub(crate) fn begin(ward: &Ward) -> Result<Self> {
         ward.plane.namespace("soak")?;
         let home = Namespace::new(ward.plane.kubectl(), "soak");
         home.kubectl(&["create", "configmap", "settings", "--from-literal=colour=blue"])?;
@@ -137,7 +137,7 @@ impl Churn {
     }
 
     /// One comes or goes.
-    pub fn turn(&mut self, ward: &Ward, dice: &mut StdRng) -> Result<()> {
+    pub(crate) fn turn(&mut self, ward: &Ward, dice: &mut StdRng) -> Result<()> {
         let is_full = self.alive.len() >= MOST;
         match self.alive.keys().choose(dice).cloned() {
             Some(name) if is_full || dice.random_bool(0.4) => self.go(&name),
@@ -175,7 +175,7 @@ impl Churn {
     }
 
     /// Takes away what never comes to rest, and waits until every other pod is what it should be.
-    pub fn settle(&mut self, ward: &Ward) -> Result<()> {
+    pub(crate) fn settle(&mut self, ward: &Ward) -> Result<()> {
         let restless = self.alive.iter().filter(|(_, it)| it.fate == Fate::Restless);
         for name in restless.map(|(name, _)| name.clone()).collect::<Vec<_>>() {
             self.go(&name)?;
@@ -201,7 +201,7 @@ impl Churn {
     }
 
     /// All go.
-    pub fn end(&mut self, ward: &Ward) -> Result<()> {
+    pub(crate) fn end(&mut self, ward: &Ward) -> Result<()> {
         for name in self.alive.keys().cloned().collect::<Vec<_>>() {
             self.go(&name)?;
         }

@@ -31,7 +31,7 @@ const RUNTIME: &str = "containerd";
 const ABSENCE: std::ops::Range<u64> = 0..4000;
 
 /// Kills one of them. What does not come back by itself is begun again, as a service manager would.
-pub fn kill(ward: &mut Ward, dice: &mut StdRng) -> Result<()> {
+pub(crate) fn kill(ward: &mut Ward, dice: &mut StdRng) -> Result<()> {
     let victim = *VICTIMS.choose(dice).context("there are victims")?;
     eprintln!("{:?} {victim} is killed", ward.vigil.age());
     ward.node.kubelet()?.check_alive()?;

@@ -61,21 +61,25 @@ pub(super) fn command<M: Message>(
     headers
 }
 
-pub(super) fn state(
-    name: &str,
-    version: u16,
-    stamp: Stamp,
-    said: Option<BootTime>,
-    tombstone: bool,
-    traceparent: Option<&str>,
-) -> HeaderMap {
-    let mut headers = typed(name, version, traceparent);
-    if let Some(said) = said {
+/// What the headers of a state tell.
+pub(super) struct Stated<'s> {
+    pub(super) name: &'s str,
+    pub(super) version: u16,
+    pub(super) stamp: Stamp,
+    /// When it was said first.
+    pub(super) said: Option<BootTime>,
+    pub(super) is_tombstone: bool,
+    pub(super) traceparent: Option<&'s str>,
+}
+
+pub(super) fn state(stated: &Stated<'_>) -> HeaderMap {
+    let mut headers = typed(stated.name, stated.version, stated.traceparent);
+    if let Some(said) = stated.said {
         headers.insert(SENT, said.0.to_string());
     }
-    headers.insert(INCARNATION, stamp.incarnation.to_string());
-    headers.insert(REVISION, stamp.revision.to_string());
-    if tombstone {
+    headers.insert(INCARNATION, stated.stamp.incarnation.to_string());
+    headers.insert(REVISION, stated.stamp.revision.to_string());
+    if stated.is_tombstone {
         headers.insert(TOMBSTONE, "1");
     }
     headers
@@ -161,7 +165,14 @@ mod tests {
         assert_eq!(received.text(DECISION), Some("3.9"));
 
         let stamp = Stamp { incarnation: Incarnation(4), revision: 8 };
-        let headers = state("pod", 1, stamp, Some(BootTime(3)), true, None);
+        let headers = state(&Stated {
+            name: "pod",
+            version: 1,
+            stamp,
+            said: Some(BootTime(3)),
+            is_tombstone: true,
+            traceparent: None,
+        });
         let received = Received(Some(&headers));
         assert_eq!((received.stamp(), received.sent()), (Some(stamp), Some(BootTime(3))));
         assert!(received.is_tombstone());

@@ -5,7 +5,7 @@ use super::{
     address::Address,
     confirmations::{Confirmations, NotStored},
     connection::Link,
-    headers,
+    headers::{self, Stated},
     permissions::said,
     repertoire::{Forget, Repertoire, Saying},
     streams,
@@ -175,15 +175,14 @@ impl Sayer {
         let Some(confirmations) = self.confirmations.as_mut().filter(|_| self.link.is_up()) else { return };
         let Some(address) = self.addresses.get(saying.name) else { return };
         let subject = saying.key.as_ref().map_or_else(|| address.complete(), |key| address.subject(key));
-        let is_tombstone = saying.key.is_some() && saying.body.is_none();
-        let headers = headers::state(
-            saying.name,
-            saying.version,
-            saying.stamp,
-            saying.said,
-            is_tombstone,
-            saying.traceparent.as_deref(),
-        );
+        let headers = headers::state(&Stated {
+            name: saying.name,
+            version: saying.version,
+            stamp: saying.stamp,
+            said: saying.said,
+            is_tombstone: saying.key.is_some() && saying.body.is_none(),
+            traceparent: saying.traceparent.as_deref(),
+        });
         let reply = confirmations.inbox(&saying);
         let body = saying.body.clone().unwrap_or_default();
         let published = self.link.client.publish_with_reply_and_headers(subject, reply, headers, body).await;

@@ -8,12 +8,9 @@ use futures::StreamExt;
 use std::time::Duration;
 use tokio::{sync::Mutex, time::timeout};
 use zbus::{
-    connection,
+    Connection,
     zvariant::{OwnedObjectPath, Value},
 };
-
-/// Where systemd listens itself; only root may speak to it there.
-const OWN_SOCKET: &str = "unix:path=/run/systemd/private";
 
 /// How long systemd may take with one slice: as long as upstream waits.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -33,9 +30,9 @@ pub struct Systemd {
 /// Why a slice is not as it should be.
 #[derive(Debug, thiserror::Error)]
 pub enum SystemdError {
-    /// Neither bus nor socket.
-    #[error("systemd cannot be reached, neither on the system's bus nor at {OWN_SOCKET}")]
-    Away(#[source] zbus::Error),
+    /// No bus, or no systemd on it.
+    #[error("systemd cannot be reached on the system's bus: is dbus installed and running?")]
+    Away(#[source] Box<zbus::Error>),
     /// It said no, or was lost.
     #[error("systemd did not {deed} {unit}")]
     Refused {
@@ -45,7 +42,7 @@ pub enum SystemdError {
         unit: String,
         /// Why not.
         #[source]
-        source: zbus::Error,
+        source: Box<zbus::Error>,
     },
     /// The job ended otherwise than done.
     #[error("systemd's job for {unit} ended as {result}")]
@@ -122,7 +119,7 @@ impl Systemd {
         let manager = self.manager().await?;
         let set = manager.set_unit_properties(unit, true, properties);
         let set = timeout(PATIENCE, set).await.map_err(|_| SystemdError::Late { unit: unit.to_owned() })?;
-        set.map_err(|source| SystemdError::Refused { deed: "set", unit: unit.to_owned(), source })
+        set.map_err(|refusal| refused("set", unit, refusal))
     }
 
     /// Lets systemd forget a slice, and end what is left in it. One that it does not know is fine.
@@ -145,20 +142,13 @@ impl Systemd {
         if let Some(manager) = known.as_ref().filter(|manager| !manager.inner().connection().is_closed()) {
             return Ok(manager.clone());
         }
-        let manager = connect().await.map_err(SystemdError::Away)?;
+        let manager = connect().await.map_err(|error| SystemdError::Away(Box::new(error)))?;
         Ok(known.insert(manager).clone())
     }
 }
 
-/// The system's bus, or systemd itself on a machine that has none.
 async fn connect() -> zbus::Result<ManagerProxy<'static>> {
-    let connection = match connection::Builder::system()?.build().await {
-        Ok(connection) => connection,
-        Err(no_bus) => {
-            let own = connection::Builder::address(OWN_SOCKET)?.p2p().build().await;
-            own.map_err(|_| no_bus)?
-        }
-    };
+    let connection = Connection::system().await?;
     let manager = ManagerProxy::new(&connection).await?;
     // Without it systemd tells nobody that a job has ended.
     manager.subscribe().await?;
@@ -172,7 +162,7 @@ async fn finished(
     deed: &'static str,
     ask: impl AsyncFnOnce() -> zbus::Result<OwnedObjectPath>,
 ) -> Result<(), SystemdError> {
-    let refused = |source| SystemdError::Refused { deed, unit: unit.to_owned(), source };
+    let refused = |refusal| refused(deed, unit, refusal);
     let work = async {
         // Listened for first: the job may have ended before its name is known here.
         let mut ended = manager.receive_job_removed().await.map_err(refused)?;
@@ -190,6 +180,10 @@ async fn finished(
         Err(refused(zbus::Error::Failure("the connection was lost".to_owned())))
     };
     timeout(PATIENCE, work).await.unwrap_or_else(|_| Err(SystemdError::Late { unit: unit.to_owned() }))
+}
+
+fn refused(deed: &'static str, unit: &str, refusal: zbus::Error) -> SystemdError {
+    SystemdError::Refused { deed, unit: unit.to_owned(), source: Box::new(refusal) }
 }
 
 /// Whether systemd said no for this reason.
