@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use tests::fault::events::Silence;
+use tests::fault::runtime::Runtime;
 use tests::kubelet::Flavour;
 use tests::wait;
 
@@ -36,12 +36,13 @@ pub(crate) fn measure(
 
 /// The same while the runtime's events do not come through, and nobody says so.
 fn unheard(stage: &mut Stage, name: &str, figures: &mut Figures) -> Result<()> {
-    let silence = Silence::before(&stage.node.containerd().socket())?;
+    let runtime = Runtime::in_place_of(&stage.node.containerd().socket())?;
+    runtime.silence("GetContainerEvents");
     begin_again(stage, "cri-bridge")?;
     // By then it has listed everything, and listed it again after subscribing.
     stage::settle();
     figures.note_spread("death.unheard", &[death(stage, name)?]);
-    drop(silence);
+    drop(runtime);
     begin_again(stage, "cri-bridge")?;
     stage::settle();
     Ok(())

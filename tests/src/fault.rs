@@ -2,8 +2,7 @@
 //!
 //! ```text
 //!   node ──► Wire ──► containerd                      bytes late, held back or cut off
-//!   node ──► Silence ──► containerd                   every call, but no events
-//!   node ──► Runtime ──► containerd                   single calls late
+//!   node ──► Runtime ──► containerd                   single calls late, or answered without what is in them
 //!   node ──► Wire ──► ApiServer ──► kube-apiserver    the same, and answers that the real one did not give
 //!   node's processes ──► Bus ──► their nats-server    bytes late, held back or cut off
 //! ```
@@ -15,7 +14,6 @@
 
 pub mod api;
 pub mod bus;
-pub mod events;
 mod relay;
 pub mod runtime;
 pub mod wire;

@@ -18,10 +18,10 @@ use messages::{
     pod_lifecycle::{self, Refused},
     status_reporter,
 };
-use report::{ProcessReport, Report};
+use report::{ProcessReport, Report, Said};
 use std::{process::ExitCode, time::Duration};
 
-/// A process that was not heard for longer is taken for dead where nobody knows its id: it says
+/// A process that was not heard for longer stands still, or is taken for dead where nobody knows its id: it says
 /// something every 5 s.
 const SILENCE: Duration = Duration::from_secs(15);
 
@@ -112,18 +112,22 @@ fn processes(config: &NodeConfig, supervisor: Option<u32>, heard: &[Health]) -> 
     let others = Process::all().map(|process| {
         let entry = entries.iter().find(|entry| entry.name == process.name());
         let pid = entry.and_then(|entry| entry.pid);
-        let health = match process {
-            Process::Bus => None,
-            Process::Service(owner) => health(config, owner, heard),
+        let said = match process {
+            Process::Bus => Said::Nothing,
+            Process::Service(owner) => said(config, owner, heard),
         };
-        let current = health.filter(|health| Some(health.pid) == pid);
+        let current = said.filter(|health| Some(health.pid) == pid);
         ProcessReport::of(process, entry, current, pid.and_then(host::memory))
     });
     std::iter::once(own).chain(others).collect()
 }
 
-/// What a process said on the bus, or else wrote into its folder.
-fn health(config: &NodeConfig, owner: Owner, heard: &[Health]) -> Option<Health> {
-    let said = heard.iter().find(|health| health.owner == owner).cloned();
-    said.or_else(|| supervisor::health(&config.dir(), owner))
+/// What a process said on the bus, or else wrote into its folder, at its last change.
+fn said(config: &NodeConfig, owner: Owner, heard: &[Health]) -> Said {
+    let now = chassis::clock::now_boot();
+    match heard.iter().find(|health| health.owner == owner).cloned() {
+        Some(health) if now.since(health.at) > SILENCE => Said::LongAgo(health),
+        Some(health) => Said::Now(health),
+        None => supervisor::health(&config.dir(), owner).map_or(Said::Nothing, Said::Now),
+    }
 }

@@ -2,11 +2,12 @@
 //!
 //! It is root and does as little as that allows: it opens no socket, reads nothing that comes from
 //! outside the machine, and trusts no file in a folder of somebody else's. [`core`] decides, [`launcher`]
-//! begins and signals, [`readiness`] tells the service manager. A failure of any of the others ends
+//! begins and signals, [`pulses`] finds who stands still, [`readiness`] tells the service manager. A failure of any of the others ends
 //! nothing: every process lives on its own.
 
 pub(crate) mod core;
 mod launcher;
+mod pulses;
 mod readiness;
 mod table;
 
@@ -14,7 +15,10 @@ pub(crate) use launcher::Launcher;
 pub(crate) use readiness::{Readiness, health};
 pub(crate) use table::{Entry, Table};
 
-use self::core::{Effect, Fact, Fleet};
+use self::{
+    core::{Effect, Fact, Fleet},
+    pulses::Pulses,
+};
 use crate::process::Process;
 use chassis::Stop;
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
@@ -45,6 +49,7 @@ pub(crate) struct Supervisor {
     fleet: Fleet,
     launcher: Launcher,
     readiness: Readiness,
+    pulses: Pulses,
     table: PathBuf,
     ends: FuturesUnordered<End>,
     epoch: Instant,
@@ -74,6 +79,7 @@ impl Supervisor {
             fleet: Fleet::new(processes),
             launcher,
             readiness,
+            pulses: Pulses::default(),
             table,
             ends: FuturesUnordered::new(),
             epoch: Instant::now(),
@@ -108,9 +114,24 @@ impl Supervisor {
             if self.refused_by.is_some() && !leaving {
                 stop.tell("no node may run here");
             }
+            self.kill_still(leaving);
             self.readiness.turn(&self.fleet);
         }
         Ok(self.refused_by.map_or(Ended::Told, Ended::RefusedBy))
+    }
+
+    /// A process that stands still would do so for ever; its next life does its work. Whoever leaves has its own time.
+    fn kill_still(&mut self, leaving: bool) {
+        let lives = Process::all().filter_map(|process| {
+            let pid = self.fleet.pid(process)?;
+            Some((process, pid, self.launcher.has_beaten(process)))
+        });
+        for (process, pid) in self.pulses.turn(self.epoch.elapsed(), lives) {
+            if !leaving {
+                error!(%process, pid, "has stood still for {} s and is killed", pulses::STILL.as_secs());
+                self.launcher.kill(process, pid);
+            }
+        }
     }
 
     fn next_turn(&self) -> Instant {
@@ -157,7 +178,10 @@ impl Supervisor {
         match effect {
             Effect::Begin(process) => return Some(self.begin(process)),
             Effect::Ask(process, pid) => self.launcher.ask(process, pid),
-            Effect::Kill(process, pid) => self.launcher.kill(process, pid),
+            Effect::Kill(process, pid) => {
+                warn!(%process, pid, "did not leave in time and is killed");
+                self.launcher.kill(process, pid);
+            }
             Effect::Done => self.done = true,
         }
         None

@@ -162,6 +162,25 @@ fn a_killed_process_begins_again_and_no_other() {
 }
 
 #[test]
+fn a_process_that_stands_still_is_killed_and_begins_again() {
+    let Some(place) = Place::new() else { return };
+    let node = place.start();
+    let of = |name: &str| {
+        let processes = place.status()["processes"].as_array().cloned().unwrap_or_default();
+        processes.into_iter().find(|process| process["name"] == name).unwrap_or_default()
+    };
+    let victim = until("its first word", || {
+        let prober = of("prober");
+        (prober["health"] == "waiting").then(|| prober["pid"].as_u64()).flatten()
+    });
+    signal(victim, rustix::process::Signal::STOP);
+    until("that it is seen to stand still", || (of("prober")["health"] == "still").then_some(()));
+    until("its next life", || (![0, victim].contains(&node.pid("prober"))).then_some(()));
+    assert_eq!(of("prober")["restarts"], 1);
+    assert_eq!(of("trace-recorder")["restarts"], 0);
+}
+
+#[test]
 fn told_to_leave_everything_leaves() {
     let Some(place) = Place::new() else { return };
     let mut node = place.start();

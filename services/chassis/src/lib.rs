@@ -32,6 +32,7 @@ pub use bus::{Answered, AskError, Asked, Bus, BusError, Heard, Hearing, Serving}
 pub use events::Events;
 pub use health::{HEALTH_FILE, HealthHandle};
 pub use journal::Journal;
+pub use lifeline::BEAT;
 pub use lock::LockError;
 pub use process::{Failure, Options, run};
 pub use service::Service;

@@ -8,8 +8,11 @@ use messages::{Owner, pod_lifecycle::Pod};
 use std::{
     convert::Infallible,
     env, fs,
-    io::{BufRead, BufReader, Write},
-    os::unix::net::UnixListener,
+    io::{BufRead, BufReader, Read, Write},
+    os::{
+        fd::OwnedFd,
+        unix::net::{UnixListener, UnixStream},
+    },
     path::{Path, PathBuf},
     process::{Child, ChildStderr, Command, Stdio},
     sync::{Arc, Mutex},
@@ -49,6 +52,8 @@ fn a_process() {
 
 struct Process {
     child: Child,
+    /// The supervisor's end.
+    lifeline: Option<UnixStream>,
     /// What it logged, as it comes.
     log: Arc<Mutex<String>>,
     reader: JoinHandle<()>,
@@ -56,18 +61,19 @@ struct Process {
 
 impl Process {
     fn start(root_dir: &Path, deed: &str) -> Self {
+        let (lifeline, theirs) = UnixStream::pair().unwrap();
         let mut child = Command::new(env::current_exe().unwrap())
             .args(["--exact", "a_process", "--nocapture"])
             .env(ROOT, root_dir)
             .env(DEED, deed)
-            .stdin(Stdio::piped())
+            .stdin(OwnedFd::from(theirs))
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         let log = Arc::new(Mutex::new(String::new()));
         let reader = read_into(Arc::clone(&log), child.stderr.take().unwrap());
-        Self { child, log, reader }
+        Self { child, lifeline: Some(lifeline), log, reader }
     }
 
     fn has_logged(&self, text: &str) -> bool {
@@ -83,8 +89,7 @@ impl Process {
         self.child.try_wait().unwrap().is_none()
     }
 
-    /// Its exit code and its log. Its standard input must be closed only on purpose, which waiting
-    /// would do.
+    /// Its exit code and its log.
     fn end(mut self) -> (Option<i32>, String) {
         let since = Instant::now();
         while self.is_running() {
@@ -130,6 +135,17 @@ fn is_ready(root_dir: &Path, pid: u32) -> bool {
 }
 
 #[test]
+fn it_shows_that_it_does_not_stand_still() {
+    let Some(server) = BusServer::start() else { return };
+    let process = Process::start(&server.root_dir_for(Owner::Prober), "wait");
+    let mut lifeline = process.lifeline.as_ref().unwrap();
+    lifeline.set_read_timeout(Some(DEADLINE)).unwrap();
+    let mut beats = [1; 2];
+    lifeline.read_exact(&mut beats).unwrap();
+    assert_eq!(beats, [0, 0]);
+}
+
+#[test]
 fn a_signal_ends_it_well() {
     let Some(server) = BusServer::start() else { return };
     let root_dir = server.root_dir_for(Owner::Prober);
@@ -152,7 +168,7 @@ fn the_loss_of_its_supervisor_ends_it() {
     let pid = process.child.id();
     wait_until("it is ready", || is_ready(&root_dir, pid));
 
-    drop(process.child.stdin.take());
+    drop(process.lifeline.take());
 
     let (code, log) = process.end();
     assert_eq!(code, Some(0), "{log}");
@@ -167,7 +183,7 @@ fn a_supervisor_that_takes_the_log_with_it_is_no_failure() {
     let pid = process.child.id();
     wait_until("it is ready", || is_ready(&root_dir, pid));
 
-    drop((process.child.stderr.take(), process.child.stdin.take()));
+    drop((process.child.stderr.take(), process.lifeline.take()));
 
     wait_until("it ends", || !process.is_running());
     assert_eq!(process.child.wait().unwrap().code(), Some(0));

@@ -1,14 +1,20 @@
-//! A stand-in for the runtime that passes every CRI call on to the real one, single ones later than it was asked.
+//! A stand-in for the runtime that passes every CRI call on to the real one: single ones later than it was asked, and
+//! the answers to others without what is in them.
 
+use std::fs;
+use std::future;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::Result;
-use http::Request;
-use hyper::body::Incoming;
+use anyhow::{Context, Result};
+use futures::StreamExt;
+use http::{Request, Response};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, BodyStream, StreamBody};
+use hyper::body::{Bytes, Frame, Incoming};
 use hyper::client::conn::http2 as client;
 use hyper::server::conn::http2 as server;
 use hyper::service::service_fn;
@@ -19,12 +25,22 @@ use tower::BoxError;
 use super::Background;
 use crate::node::Node;
 
-/// Calls by their names (`RunPodSandbox`), and by how much each is held up.
-type Orders = Arc<Mutex<Vec<(String, Duration)>>>;
+/// What is done with calls of one name (`RunPodSandbox`).
+#[derive(Debug, Clone)]
+enum Order {
+    HoldUp(String, Duration),
+    Silence(String),
+}
 
-/// The stand-in. Dropped, it is gone, as a runtime that was stopped.
+type Orders = Arc<Mutex<Vec<Order>>>;
+
+type Body = UnsyncBoxBody<Bytes, hyper::Error>;
+
+/// The stand-in. Dropped, it is gone: as a runtime that was stopped, or the socket is the runtime's own again.
 pub struct Runtime {
     orders: Orders,
+    /// The socket that it took from the runtime, and where that one's is meanwhile.
+    taken: Option<(PathBuf, PathBuf)>,
     _server: Background,
 }
 
@@ -34,6 +50,17 @@ impl Runtime {
         let far = node.containerd().socket();
         let near = far.with_file_name("stand-in.sock");
         node.reach_runtime_by(&near)?;
+        Ok(Self::start(near, far, None))
+    }
+
+    /// A stand-in in the place of the runtime's socket. Connections that are open already stay as they are.
+    pub fn in_place_of(socket: &Path) -> Result<Self> {
+        let moved = socket.with_extension("moved");
+        fs::rename(socket, &moved).with_context(|| format!("moving {}", socket.display()))?;
+        Ok(Self::start(socket.to_owned(), moved.clone(), Some((socket.to_owned(), moved))))
+    }
+
+    fn start(near: PathBuf, far: PathBuf, taken: Option<(PathBuf, PathBuf)>) -> Self {
         let orders = Orders::default();
         let serving = serve(near, far, orders.clone());
         let server = Background::start(
@@ -45,12 +72,17 @@ impl Runtime {
                 })
             },
         );
-        Ok(Self { orders, _server: server })
+        Self { orders, taken, _server: server }
     }
 
     /// Passes calls of this name on later by `time`.
     pub fn hold_up(&self, call: &str, time: Duration) {
-        locked(&self.orders).push((call.to_owned(), time));
+        locked(&self.orders).push(Order::HoldUp(call.to_owned(), time));
+    }
+
+    /// Keeps everything back that later calls of this name bring, on a connection on which all else works.
+    pub fn silence(&self, call: &str) {
+        locked(&self.orders).push(Order::Silence(call.to_owned()));
     }
 
     /// Behaves as the real one does.
@@ -59,7 +91,16 @@ impl Runtime {
     }
 }
 
-fn locked(orders: &Orders) -> MutexGuard<'_, Vec<(String, Duration)>> {
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        if let Some((socket, moved)) = &self.taken {
+            // Where the ground has gone, there is nothing to put back.
+            let _ = fs::rename(moved, socket);
+        }
+    }
+}
+
+fn locked(orders: &Orders) -> MutexGuard<'_, Vec<Order>> {
     orders.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -78,14 +119,7 @@ async fn serve(near: PathBuf, far: PathBuf, orders: Orders) {
 /// One connection of the node, with one of its own to the runtime. How it ends is the node's business.
 async fn connection(stream: UnixStream, far: PathBuf, orders: Orders) {
     let Ok(runtime) = connect(&far).await else { return };
-    let service = service_fn(move |request: Request<Incoming>| {
-        let (mut runtime, held_up) = (runtime.clone(), held_up(&orders, request.uri().path()));
-        async move {
-            tokio::time::sleep(held_up).await;
-            // Where there is no answer the call ends, as it does where there is no runtime.
-            runtime.send_request(request).await.map_err(io::Error::other)
-        }
-    });
+    let service = service_fn(move |request| pass_on(request, runtime.clone(), orders.clone()));
     let _ = server::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
 }
 
@@ -96,8 +130,30 @@ async fn connect(far: &Path) -> Result<client::SendRequest<Incoming>, BoxError> 
     Ok(sender)
 }
 
-/// By the last part of a path such as `/runtime.v1.RuntimeService/RunPodSandbox`.
-fn held_up(orders: &Orders, path: &str) -> Duration {
-    let name = path.rsplit('/').next().unwrap_or_default();
-    locked(orders).iter().filter(|(call, _)| call == name).map(|(_, time)| *time).sum()
+/// A call, named by the last part of a path such as `/runtime.v1.RuntimeService/RunPodSandbox`.
+async fn pass_on(
+    request: Request<Incoming>,
+    mut runtime: client::SendRequest<Incoming>,
+    orders: Orders,
+) -> io::Result<Response<Body>> {
+    let name = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
+    let (mut late, mut silent) = (Duration::ZERO, false);
+    for order in locked(&orders).iter() {
+        match order {
+            Order::HoldUp(call, time) if *call == name => late += *time,
+            Order::Silence(call) if *call == name => silent = true,
+            Order::HoldUp(..) | Order::Silence(_) => {}
+        }
+    }
+    tokio::time::sleep(late).await;
+    // Where there is no answer the call ends, as it does where there is no runtime.
+    let answer = runtime.send_request(request).await.map_err(io::Error::other)?;
+    Ok(answer.map(|body| if silent { silenced(body) } else { body.boxed_unsync() }))
+}
+
+/// The body without its data.
+fn silenced(body: Incoming) -> Body {
+    let is_no_data =
+        |frame: &Result<Frame<Bytes>, hyper::Error>| future::ready(!frame.as_ref().is_ok_and(Frame::is_data));
+    StreamBody::new(BodyStream::new(body).filter(is_no_data)).boxed_unsync()
 }

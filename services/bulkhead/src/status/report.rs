@@ -57,6 +57,8 @@ pub(crate) enum HealthReport {
     Waiting,
     /// It runs and has said nothing.
     Silent,
+    /// It runs, and says nothing any more.
+    Still,
     /// It does not run.
     Down,
 }
@@ -67,7 +69,36 @@ impl HealthReport {
             Self::Ready => "ready",
             Self::Waiting => "waiting",
             Self::Silent => "silent",
+            Self::Still => "still",
             Self::Down => "down",
+        }
+    }
+}
+
+/// What a process says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Said {
+    /// This.
+    Now(Health),
+    /// This, and nothing since, though it says something every few seconds.
+    LongAgo(Health),
+    /// Nothing yet.
+    Nothing,
+}
+
+impl Said {
+    /// The same, unless it is not so.
+    pub(crate) fn filter(self, is_so: impl Fn(&Health) -> bool) -> Self {
+        match &self {
+            Self::Now(health) | Self::LongAgo(health) if !is_so(health) => Self::Nothing,
+            _ => self,
+        }
+    }
+
+    fn into_health(self) -> Option<Health> {
+        match self {
+            Self::Now(health) | Self::LongAgo(health) => Some(health),
+            Self::Nothing => None,
         }
     }
 }
@@ -100,20 +131,17 @@ impl ProcessReport {
     }
 
     /// One of the others. The bus server says nothing of itself: while it runs it is ready.
-    pub(crate) fn of(
-        process: Process,
-        entry: Option<&Entry>,
-        health: Option<Health>,
-        memory: Option<u64>,
-    ) -> Self {
+    pub(crate) fn of(process: Process, entry: Option<&Entry>, said: Said, memory: Option<u64>) -> Self {
         let pid = entry.and_then(|entry| entry.pid);
-        let state = match (&health, pid) {
+        let state = match (&said, pid) {
             (_, None) => HealthReport::Down,
-            (Some(health), _) if health.ready => HealthReport::Ready,
-            (Some(_), _) => HealthReport::Waiting,
-            (None, _) if process == Process::Bus => HealthReport::Ready,
-            (None, _) => HealthReport::Silent,
+            (Said::Now(health), _) if health.ready => HealthReport::Ready,
+            (Said::Now(_), _) => HealthReport::Waiting,
+            (Said::LongAgo(_), _) => HealthReport::Still,
+            (Said::Nothing, _) if process == Process::Bus => HealthReport::Ready,
+            (Said::Nothing, _) => HealthReport::Silent,
         };
+        let health = said.into_health();
         Self {
             name: process.name(),
             pid,
@@ -208,14 +236,15 @@ mod tests {
     #[test]
     fn a_process_is_what_it_runs_as_and_says() {
         let cases = [
-            ("ready", CRI, Some(5), Some(said(true)), HealthReport::Ready),
-            ("waiting", CRI, Some(5), Some(said(false)), HealthReport::Waiting),
-            ("it said nothing yet", CRI, Some(5), None, HealthReport::Silent),
-            ("what it said before it ended", CRI, None, Some(said(true)), HealthReport::Down),
-            ("the bus says nothing of itself", Process::Bus, Some(5), None, HealthReport::Ready),
+            ("ready", CRI, Some(5), Said::Now(said(true)), HealthReport::Ready),
+            ("waiting", CRI, Some(5), Said::Now(said(false)), HealthReport::Waiting),
+            ("it said nothing yet", CRI, Some(5), Said::Nothing, HealthReport::Silent),
+            ("it says nothing any more", CRI, Some(5), Said::LongAgo(said(true)), HealthReport::Still),
+            ("what it said before it ended", CRI, None, Said::Now(said(true)), HealthReport::Down),
+            ("the bus says nothing of itself", Process::Bus, Some(5), Said::Nothing, HealthReport::Ready),
         ];
-        for (name, process, pid, health, expected) in cases {
-            let report = ProcessReport::of(process, Some(&entry(process, pid)), health, None);
+        for (name, process, pid, said, expected) in cases {
+            let report = ProcessReport::of(process, Some(&entry(process, pid)), said, None);
             assert_eq!(report.health, expected, "{name}");
         }
     }
@@ -235,7 +264,8 @@ mod tests {
 
     #[test]
     fn the_text_shows_what_is_waited_for_refused_and_wrong() {
-        let process = ProcessReport::of(CRI, Some(&entry(CRI, Some(5))), Some(said(false)), Some(3 << 20));
+        let process =
+            ProcessReport::of(CRI, Some(&entry(CRI, Some(5))), Said::Now(said(false)), Some(3 << 20));
         let refused = Refused {
             id: "abc".parse().unwrap(),
             from: "/m/web.yaml".into(),

@@ -1,8 +1,8 @@
 //! Begins processes and signals them.
 //!
 //! Each is `bulkhead enter <process>`, which gives up rights and then becomes the program. Its standard
-//! input is the lifeline: a pipe that is closed when the supervisor is gone, however it went. Its
-//! standard error goes into the one log. It has a process group of its own, so that an interrupt from
+//! input is the lifeline: a socket that is closed when the supervisor is gone, however it went, and up
+//! which a process shows that it does not stand still. Its standard error goes into the one log. It has a process group of its own, so that an interrupt from
 //! a terminal reaches the supervisor alone, which lets the others leave in order.
 
 use crate::{
@@ -14,8 +14,11 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use std::{collections::BTreeMap, io, path::PathBuf, process::Stdio};
-use tokio::process::{Child, ChildStdin, Command};
+use std::{collections::BTreeMap, io, os::fd::OwnedFd, path::PathBuf, process::Stdio};
+use tokio::{
+    net::UnixStream,
+    process::{Child, Command},
+};
 use tracing::warn;
 
 /// What beginning a process takes.
@@ -31,7 +34,7 @@ pub(crate) struct Launcher {
     /// Where lines go.
     pub(crate) log: Log,
     /// Our ends of the lifelines.
-    pub(crate) lifelines: BTreeMap<Process, ChildStdin>,
+    pub(crate) lifelines: BTreeMap<Process, UnixStream>,
 }
 
 /// Variables that are for the supervisor alone.
@@ -46,11 +49,11 @@ impl Launcher {
     /// # Errors
     /// When the kernel gives no process.
     pub(crate) fn begin(&mut self, process: Process) -> io::Result<(u32, Child)> {
-        let mut child = self.command(process).spawn()?;
+        let (ours, theirs) = UnixStream::pair()?;
+        let theirs = OwnedFd::from(theirs.into_std()?);
+        let mut child = self.command(process).stdin(theirs).spawn()?;
         let pid = child.id().unwrap_or_default();
-        if let Some(lifeline) = child.stdin.take() {
-            self.lifelines.insert(process, lifeline);
-        }
+        self.lifelines.insert(process, ours);
         if let Some(output) = child.stderr.take() {
             tokio::spawn(pump(output, Author { name: process.name(), pid }, self.log));
         }
@@ -77,7 +80,7 @@ impl Launcher {
             command.env_remove(name);
         }
         command.env(ARENAS.0, ARENAS.1).current_dir("/").process_group(0);
-        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
         command
     }
 
@@ -86,10 +89,19 @@ impl Launcher {
         send(process, pid, Signal::SIGTERM);
     }
 
-    /// Ends a process that did not leave.
+    /// Ends a process that did not leave, or stands still.
     pub(crate) fn kill(&self, process: Process, pid: u32) {
-        warn!(%process, pid, "did not leave in time and is killed");
         send(process, pid, Signal::SIGKILL);
+    }
+
+    /// Whether a process has shown since the last question that it does not stand still.
+    pub(crate) fn has_beaten(&self, process: Process) -> bool {
+        let Some(lifeline) = self.lifelines.get(&process) else { return false };
+        let (mut beats, mut heard) = ([0; 64], false);
+        while matches!(lifeline.try_read(&mut beats), Ok(1..)) {
+            heard = true;
+        }
+        heard
     }
 
     /// Drops what was held for a life that is over.

@@ -299,7 +299,11 @@ fn a_start_that_an_earlier_life_of_ours_could_not_tell_of_is_told_of_late() {
     assert_eq!(told("1970-01-01T00:00:07Z", Pod::default()), [8], "to the second, and not before it was");
     assert_eq!(told("1970-01-01T00:00:59Z", Pod::default()), [60], "never in the future");
     assert_eq!(told("1970-01-01T00:00:07Z", Pod::new(Some(0))), [0_i64; 0], "it was told of");
-    assert_eq!(told("1969-12-31T23:59:58Z", Pod::default()), [0_i64; 0], "it ran before it was first seen here");
+    assert_eq!(
+        told("1969-12-31T23:59:58Z", Pod::default()),
+        [0_i64; 0],
+        "it ran before it was first seen here"
+    );
 }
 
 #[test]
