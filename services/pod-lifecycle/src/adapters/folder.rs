@@ -5,7 +5,7 @@
 //! here blocks, and runs outside of the one thread that everything else shares.
 
 use crate::core::{
-    gather::{Found, MOST_FILES},
+    gather::{Found, MOST_FILES, MOST_MANIFESTS},
     manifest::{self, MOST_BYTES, Manifest, Place, Refusal},
 };
 use chassis::clock;
@@ -41,6 +41,12 @@ pub struct Look {
     pub is_unsettled: bool,
 }
 
+impl Look {
+    fn refuse(&mut self, from: &Path, why: String) {
+        self.found.push(Found { from: from.display().to_string(), result: Err(Refusal::whole(why)) });
+    }
+}
+
 /// The folder could not be listed.
 #[derive(Debug, thiserror::Error)]
 #[error("could not list {path}", path = path.display())]
@@ -70,19 +76,30 @@ impl Folder {
         let paths = self.paths().map_err(unlisted)?;
         let mut look = Look { found: Vec::new(), is_unsettled: false };
         if paths.len() > MOST_FILES {
-            let (count, from) = (paths.len(), self.path.display().to_string());
-            let why = format!("there are {count} files; the first {MOST_FILES} by name are read");
-            look.found.push(Found { from, result: Err(Refusal::whole(why)) });
+            look.refuse(&self.path, format!("there are {} files; {MOST_FILES} are read", paths.len()));
         }
-        let mut read = BTreeMap::new();
-        for path in paths.into_iter().take(MOST_FILES) {
-            if let Some(entry) = self.file(&path, &mut look) {
-                look.found.push(Found { from: path.display().to_string(), result: entry.1.clone() });
-                read.insert(path, entry);
+        let (mut read, mut good) = (BTreeMap::new(), 0);
+        for path in self.first(paths) {
+            let Some(entry) = self.file(&path, &mut look) else { continue };
+            good += usize::from(entry.1.is_ok());
+            if entry.1.is_ok() && good > MOST_MANIFESTS {
+                look.refuse(&path, format!("{MOST_MANIFESTS} other manifests are there"));
+                continue;
             }
+            look.found.push(Found { from: path.display().to_string(), result: entry.1.clone() });
+            read.insert(path, entry);
         }
         self.read = read;
+        look.found.sort_by(|one, other| one.from.cmp(&other.from));
         Ok(look)
+    }
+
+    /// As many files as are read: those that make pods already, so that a crowd of others costs none of them its place,
+    /// and then the first by name.
+    fn first(&self, paths: Vec<PathBuf>) -> impl Iterator<Item = PathBuf> + use<> {
+        let makes_pods = |path: &PathBuf| self.read.get(path).is_some_and(|(_, result)| result.is_ok());
+        let (known, others): (Vec<_>, Vec<_>) = paths.into_iter().partition(makes_pods);
+        known.into_iter().chain(others).take(MOST_FILES)
     }
 
     /// The files by name; names with a dot in front and what is no file are left out.
@@ -234,15 +251,45 @@ mod tests {
         assert_eq!(seen(&mut Folder::new(file, "node-1".parse().unwrap())), ["one.yaml ok"]);
     }
 
+    fn refused(look: &Look) -> Vec<&str> {
+        look.found.iter().filter_map(|found| Some(found.result.as_ref().err()?.why.as_str())).collect()
+    }
+
     #[test]
-    fn of_thousands_of_files_the_first_are_read_and_the_rest_is_told() {
+    fn thousands_of_broken_files_cost_no_pod_its_place() {
         let (dir, mut folder) = folder();
-        for index in 0..MOST_FILES + 500 {
-            fs::write(dir.path().join(format!("{index:05}")), manifest(&format!("p{index}"))).unwrap();
+        for index in 0..2 * MOST_MANIFESTS {
+            fs::write(dir.path().join(format!("a{index:05}")), "kind: Pod").unwrap();
+        }
+        fs::write(dir.path().join("z"), manifest("z")).unwrap();
+        settle(&dir.path().join("z"));
+        let look = folder.look().unwrap();
+        assert_eq!(look.found.iter().filter(|found| found.result.is_ok()).count(), 1);
+    }
+
+    #[test]
+    fn of_too_many_pods_those_that_are_there_already_stay_and_the_rest_is_told() {
+        let (dir, mut folder) = folder();
+        fs::write(dir.path().join("z"), manifest("z")).unwrap();
+        folder.look().unwrap();
+        for index in 0..MOST_MANIFESTS {
+            fs::write(dir.path().join(format!("a{index:05}")), manifest(&format!("p{index}"))).unwrap();
         }
         let look = folder.look().unwrap();
+        let last = look.found.last().unwrap();
+        assert!(last.from.ends_with("/z") && last.result.is_ok(), "{last:?}");
+        assert_eq!(refused(&look), ["1024 other manifests are there"]);
+    }
+
+    #[test]
+    fn of_far_too_many_files_the_first_are_read_and_the_rest_is_told() {
+        let (dir, mut folder) = folder();
+        for index in 0..MOST_FILES + 1 {
+            fs::write(dir.path().join(format!("{index:05}")), "").unwrap();
+        }
+        settle(&dir.path().join(format!("{MOST_FILES:05}")));
+        let look = folder.look().unwrap();
         assert_eq!(look.found.len(), MOST_FILES + 1);
-        let told = look.found[0].result.as_ref().unwrap_err();
-        assert!(told.why.contains("1524 files"), "{told}");
+        assert!(refused(&look)[0].contains("16385 files"), "{}", refused(&look)[0]);
     }
 }

@@ -8,8 +8,10 @@ use k8s_openapi::api::core::v1::Pod;
 use messages::{PodUid, Token, pod_lifecycle::Refused};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The most manifests of a folder that are read.
-pub const MOST_FILES: usize = 1024;
+/// The most files of a folder that are looked at.
+pub const MOST_FILES: usize = 16_384;
+/// The most manifests of a folder that make pods.
+pub const MOST_MANIFESTS: usize = 1024;
 /// The most refusals that are told one by one.
 const MOST_REFUSALS: usize = 100;
 
