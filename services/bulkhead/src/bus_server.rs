@@ -48,7 +48,7 @@ fn user(node: &NodeName, owner: Owner, keys: &Keys) -> Value {
 
 /// What the Go runtime is told: to collect early, and earlier still when much is in use.
 pub(crate) fn environment() -> [(&'static str, &'static str); 2] {
-    [("GOGC", "50"), ("GOMEMLIMIT", "128MiB")]
+    [("GOGC", "25"), ("GOMEMLIMIT", "128MiB")]
 }
 
 /// The port of an earlier life if it is still free, so that nobody has to find out; else a free one.

@@ -17,6 +17,7 @@ pub mod config;
 pub mod error;
 mod events;
 mod health;
+mod heap;
 pub mod identity;
 pub mod journal;
 mod lifeline;

@@ -5,7 +5,7 @@ use crate::{
     bus::Access,
     clock,
     config::{ConfigError, NodeConfig},
-    error,
+    error, heap,
     journal::JournalError,
     lifeline,
     lock::Lock,
@@ -146,6 +146,7 @@ where
     E: Error + Send + Sync + 'static,
 {
     let stop = stop_of(&options).map_err(Failure::Setup)?;
+    actix::spawn(heap::keep_small());
     let dir = config.dir_of(owner);
     make_dir(&dir)?;
     let Some(_lock) = lock(&dir, &stop).await? else { return Ok(()) };

@@ -184,6 +184,15 @@ impl Subject {
         }
     }
 
+    /// Waits for one's turn to take sandboxes away; earlier pods go first, so that many that end at once are gone one
+    /// after the other instead of all at last. `None` when the process is ending.
+    async fn turn_to_end(&self) -> Option<Pass> {
+        let begun = clock::now_boot();
+        let pass = self.world.ends.send(Enter { place: self.place }).await;
+        self.waited_for_runtime(begun);
+        pass.ok()?.ok()
+    }
+
     /// The runtime was busy with others until now.
     fn waited_for_runtime(&self, begun: BootTime) {
         let waited = Ended::call(Peer::Runtime, "wait for runtime", begun);

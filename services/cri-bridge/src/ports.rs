@@ -36,6 +36,8 @@ pub struct World {
     pub links: PathBuf,
     /// Who may make sandboxes and containers.
     pub starts: Addr<Gate>,
+    /// Who may take sandboxes away.
+    pub ends: Addr<Gate>,
     /// Who may pull.
     pub pulls: Addr<Gate>,
     /// The settings.

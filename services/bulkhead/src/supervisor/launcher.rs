@@ -40,8 +40,10 @@ pub(crate) struct Launcher {
 /// Variables that are for the supervisor alone.
 const NOT_FOR_CHILDREN: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"];
 
-/// One arena is enough for one thread.
-const ARENAS: (&str, &str) = ("MALLOC_ARENA_MAX", "1");
+/// What glibc's allocator is told: one arena is enough for one thread, and what is free goes back to the kernel (the
+/// thresholds would grow with the largest message otherwise).
+const MEMORY: [(&str, &str); 3] =
+    [("MALLOC_ARENA_MAX", "1"), ("MALLOC_TRIM_THRESHOLD_", "65536"), ("MALLOC_MMAP_THRESHOLD_", "65536")];
 
 impl Launcher {
     /// Begins a process.
@@ -79,7 +81,7 @@ impl Launcher {
         for name in NOT_FOR_CHILDREN {
             command.env_remove(name);
         }
-        command.env(ARENAS.0, ARENAS.1).current_dir("/").process_group(0);
+        command.envs(MEMORY).current_dir("/").process_group(0);
         command.stdout(Stdio::null()).stderr(Stdio::piped());
         command
     }

@@ -31,14 +31,16 @@ async fn run(subject: &mut Subject, remove_containers: bool) -> Result<(), End> 
         return Err(failed(format!("container {} still runs", running.name)));
     }
     if remove_containers {
+        let _pass = subject.turn_to_end().await;
         remove(subject).await?;
     }
     let removed = subject.world.cgroups.remove(subject.uid.clone()).await;
     removed.map_err(|bad| failed(error::chain(&bad)))?;
     subject.saw(Saw::Cgroup(false));
-    if remove_containers {
-        subject.world.claims.release(&subject.uid);
+    if !remove_containers {
+        return Ok(());
     }
+    subject.world.claims.release(&subject.uid);
     read::all(subject).await.map(drop).map_err(|error| not_answered(&error))
 }
 
@@ -48,7 +50,9 @@ async fn remove(subject: &Subject) -> Result<(), End> {
     let containers = subject.containers.iter().map(|it| runtime.remove_container(&it.id));
     first_failure(join_all(containers).await)?;
     let sandboxes = subject.sandboxes.iter().map(|it| async {
-        runtime.stop_sandbox(&it.id).await?;
+        if it.ready {
+            runtime.stop_sandbox(&it.id).await?;
+        }
         runtime.remove_sandbox(&it.id).await
     });
     first_failure(join_all(sandboxes).await)?;

@@ -60,10 +60,13 @@ async fn make(subject: &Subject, attempt: u32) -> Result<(), End> {
     let pass = subject.turn().await?;
     let span = deed_span!(subject, Runtime, "create sandbox", bulkhead.sandbox.attempt = attempt);
     let run = telemetry::call(span, subject.world.runtime.run_sandbox(config, handler)).await;
-    drop(pass);
     let id = match run {
-        Ok(id) => id,
+        Ok(id) => {
+            pass.keep();
+            id
+        }
         Err(error) if error.is_of_unknown_outcome() => {
+            drop(pass);
             let span = deed_span!(subject, Runtime, "look for sandbox");
             look_for(subject, attempt, &error).instrument(span).await?
         }

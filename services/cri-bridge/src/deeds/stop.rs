@@ -21,9 +21,12 @@ use messages::{
     cri_bridge::{Container, ContainerState},
     pod_lifecycle::ContainerKind,
 };
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, pin::pin, time::Duration};
 use tokio::{sync::watch, time::sleep};
 use tracing::warn;
+
+/// How long the runtime works at stopping a container that ends when it is told to.
+const AT_WORK: Duration = Duration::from_millis(300);
 
 /// Which container is stopped, and why.
 #[derive(Debug, Clone)]
@@ -79,7 +82,7 @@ pub async fn pod(mut subject: Subject) -> End {
     let names: BTreeSet<&str> = running.iter().map(|it| it.name.as_str()).collect();
     let order = stop::order(subject.object(), &names);
     let (done, ended) = watch::channel(BTreeSet::new());
-    let clock = Clock { halt: Some(subject.halt.clone()), begun: clock::now_boot(), fixed: ORPHAN_GRACE };
+    let clock = Clock { halt: Some(subject.halt.clone()), ..Clock::fixed(ORPHAN_GRACE) };
     let stopped = running.iter().map(|it| {
         let turn = Turn { after: order.get(it.name.as_str()), ended: ended.clone(), done: &done };
         let stopping = Stopping::new(&subject, &it.name, &it.id, &it.sandbox);
@@ -87,15 +90,22 @@ pub async fn pod(mut subject: Subject) -> End {
         async move { stopping.run(format!("Stopping container {}", it.name), clock, Some(turn)).await }
     });
     let failures: Vec<RuntimeError> = join_all(stopped).await.into_iter().filter_map(Result::err).collect();
+    let pass = subject.turn_to_end().await;
     let sandboxes = subject.sandboxes.iter().map(|sandbox| async {
         let span = deed_span!(subject, Runtime, "stop sandbox", bulkhead.sandbox.attempt = sandbox.attempt);
-        telemetry::call(span, subject.world.runtime.stop_sandbox(&sandbox.id)).await
+        telemetry::call(span, subject.world.runtime.stop_sandbox(&sandbox.id)).await?;
+        read::sandbox(&subject, &sandbox.id).await
     });
     let sandboxes = join_all(sandboxes).await.into_iter().filter_map(Result::err);
     let failures: Vec<RuntimeError> = failures.into_iter().chain(sandboxes).collect();
+    if failures.is_empty() {
+        if let Some(pass) = pass {
+            pass.keep();
+        }
+        return End::Done;
+    }
     match read::all(&subject).await {
         Err(error) => failed(&subject, &[error]),
-        Ok(_) if failures.is_empty() => End::Done,
         Ok(_) => failed(&subject, &failures),
     }
 }
@@ -121,18 +131,20 @@ struct Clock {
     halt: Option<watch::Receiver<Halt>>,
     begun: BootTime,
     fixed: u64,
+    /// For how long the runtime was busy with others: that costs no container its time.
+    waited: Duration,
 }
 
 impl Clock {
     fn fixed(seconds: u64) -> Self {
-        Self { halt: None, begun: clock::now_boot(), fixed: seconds }
+        Self { halt: None, begun: clock::now_boot(), fixed: seconds, waited: Duration::ZERO }
     }
 
     /// Seconds that are left now.
     fn left(&self) -> u64 {
         let order = self.halt.as_ref().and_then(|halt| halt.borrow().order);
         let (begun, grace) = order.unwrap_or((self.begun, self.fixed));
-        stop::left(grace, clock::now_boot().since(begun))
+        stop::left(grace, clock::now_boot().since(begun).saturating_sub(self.waited))
     }
 
     /// Returns when the order was tightened. Cancel-safe.
@@ -219,14 +231,26 @@ impl<'s> Stopping<'s> {
             k8s.container.name = %self.name,
             container.id = self.id,
         );
+        let busy = clock::now_boot();
+        let mut pass = self.subject.turn_to_end().await;
+        clock.waited += clock::now_boot().since(busy);
         loop {
             let seconds = stop::for_runtime(clock.left());
             let stop = self.subject.world.runtime.stop_container(self.id, seconds);
-            let stop = telemetry::call(span.clone(), stop);
-            // Cancel-safe: the runtime is asked again at once, and asking twice is asking once.
-            tokio::select! {
-                stopped = stop => return stopped,
-                () = clock.tightened() => {}
+            let mut stop = pin!(telemetry::call(span.clone(), stop));
+            loop {
+                // Cancel-safe: the runtime is asked again at once, and asking twice is asking once.
+                tokio::select! {
+                    stopped = &mut stop => {
+                        if let Some(pass) = pass {
+                            pass.keep();
+                        }
+                        return stopped;
+                    }
+                    () = clock.tightened() => break,
+                    // It is the container that takes its time, and not the runtime that works.
+                    () = sleep(AT_WORK), if pass.is_some() => drop(pass.take()),
+                }
             }
         }
     }

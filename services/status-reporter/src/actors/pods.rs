@@ -17,7 +17,7 @@ use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, StreamHandler}
 use chassis::{Heard, Service, error};
 use messages::{Key, PodUid, pod_lifecycle::Status};
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     rc::Rc,
     time::Duration,
 };
@@ -25,6 +25,8 @@ use tracing::warn;
 
 /// The journal entry of starts that were told of: life by UID.
 pub(crate) const STARTS: &str = "starts";
+/// How long what a pod's start says waits for more: most pods run by then, and that is said at once.
+const START: Duration = Duration::from_millis(300);
 /// How long it waits for more before it is written.
 const GATHER: Duration = Duration::from_millis(500);
 
@@ -37,6 +39,8 @@ pub(crate) struct Pods {
     api: Option<Rc<dyn Api>>,
     directory: Directory,
     turns: Turns,
+    /// Who has a word on its start that waits for more.
+    starting: HashSet<PodUid>,
     pods: HashMap<PodUid, Addr<Pod>>,
     node_uid: Option<String>,
     starts: Starts,
@@ -75,6 +79,7 @@ impl Pods {
             api,
             directory: Directory::default(),
             turns: Turns::default(),
+            starting: HashSet::new(),
             pods: HashMap::new(),
             node_uid: None,
             starts,
@@ -221,9 +226,17 @@ impl StreamHandler<PodSight> for Pods {
 impl Handler<Queue> for Pods {
     type Result = ();
 
-    fn handle(&mut self, Queue(pod, class): Queue, _: &mut Context<Self>) {
-        let turns = self.turns.queue(pod, class);
-        self.grant(turns);
+    fn handle(&mut self, Queue(pod, class): Queue, ctx: &mut Context<Self>) {
+        if class != Class::Starting {
+            let turns = self.turns.queue(pod, class);
+            self.grant(turns);
+        } else if self.starting.insert(pod.clone()) {
+            ctx.run_later(START, move |pods, _| {
+                pods.starting.remove(&pod);
+                let turns = pods.turns.queue(pod, class);
+                pods.grant(turns);
+            });
+        }
     }
 }
 

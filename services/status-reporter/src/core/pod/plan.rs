@@ -1,7 +1,10 @@
 //! What is to be done next for a pod: the difference between what is wanted and what is known.
 
 use super::{Known, Pod, View, merge};
-use k8s_openapi::{api::core::v1::Pod as Object, apimachinery::pkg::apis::meta::v1::OwnerReference};
+use k8s_openapi::{
+    api::core::v1::{Pod as Object, PodStatus},
+    apimachinery::pkg::apis::meta::v1::OwnerReference,
+};
 use messages::pod_lifecycle::{PodSource, Status};
 use serde_json::Value;
 
@@ -17,6 +20,8 @@ pub(crate) enum Class {
     Ready,
     /// It has come further.
     Progress,
+    /// It is still being started, and soon there will be more to say.
+    Starting,
 }
 
 /// One request to the API server.
@@ -107,9 +112,15 @@ fn class(status: &Status, view: &View) -> Class {
         Class::End
     } else if ready(&status.status) != ready(&view.status) {
         Class::Ready
+    } else if is_pending(&status.status) && is_pending(&view.status) {
+        Class::Starting
     } else {
         Class::Progress
     }
+}
+
+fn is_pending(status: &PodStatus) -> bool {
+    status.phase.as_deref() == Some("Pending")
 }
 
 fn unmirror(view: &View) -> Option<(Class, Deed)> {

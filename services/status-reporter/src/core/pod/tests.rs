@@ -232,6 +232,13 @@ fn a_pods_end_and_its_readiness_are_urgent() {
             json!({"phase": "Running", "podIP": "10.0.0.1"}),
             Class::Progress,
         ),
+        (
+            "its start goes on",
+            json!({"phase": "Pending"}),
+            json!({"phase": "Pending", "podIP": "10.0.0.1"}),
+            Class::Starting,
+        ),
+        ("it runs", json!({"phase": "Pending"}), json!({"phase": "Running"}), Class::Progress),
     ];
     for (name, known, ours, class) in cases {
         let mut play = Play::default();
