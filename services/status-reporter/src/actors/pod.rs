@@ -137,7 +137,7 @@ impl Pod {
         let phase = self.core.wanted().and_then(|wanted| wanted.status.phase.clone());
         let span = info_span!(
             "write",
-            otel.name = deed.row(),
+            otel.name = deed.name(),
             otel.kind = "client",
             { keys::PEER } = Peer::ApiServer.name(),
             { keys::QUEUED } = self.said.take().map(micros_since),

@@ -38,21 +38,11 @@ pub(crate) enum Deed {
 }
 
 impl Deed {
-    /// What its row in a trace is called.
-    pub(crate) const fn row(&self) -> &'static str {
+    /// What it is called in logs and traces.
+    pub(crate) const fn name(&self) -> &'static str {
         match self {
             Self::Patch { .. } => "report status",
             Self::Delete { .. } => "delete pod",
-            Self::CreateMirror(_) => "create mirror",
-            Self::DeleteMirror { .. } => "delete mirror",
-        }
-    }
-
-    /// What it does, for logs.
-    pub(crate) const fn name(&self) -> &'static str {
-        match self {
-            Self::Patch { .. } => "patch status",
-            Self::Delete { .. } => "delete",
             Self::CreateMirror(_) => "create mirror",
             Self::DeleteMirror { .. } => "delete mirror",
         }
