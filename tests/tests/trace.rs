@@ -181,10 +181,23 @@ impl Stage {
     fn started(&self, home: &Namespace, pod: &str) -> Result<Trace> {
         home.phase(pod, "Running")?;
         let of = format!("{}/{pod}", home.name());
-        let (trace, _) = self.trace(&of, "the root", |trace| trace.root().map(drop))?;
+        let (trace, ()) = self.trace(&of, "the whole start", is_whole)?;
         home.kubectl(&["delete", "pod", pod, "--wait=false"])?;
         Ok(trace)
     }
+}
+
+/// Whether every process has told of its part. Each tells by itself, a moment later.
+fn is_whole(trace: &Trace) -> Result<()> {
+    let parts = [
+        "prepare volumes: volume-mounter <- pod-lifecycle",
+        "create sandbox: cri-bridge -> container-runtime",
+        "create container app: cri-bridge -> container-runtime",
+        "start container app: cri-bridge -> container-runtime",
+        "report status Running: status-reporter -> kube-apiserver",
+    ];
+    trace.root()?;
+    parts.into_iter().try_for_each(|part| trace.span(part).map(drop))
 }
 
 /// Makes the objects that [`RICH`] refers to, and then the pod.
