@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::node::Node;
 
 /// Rows that are there only when they took long enough to be noticed, or failed.
-const MINOR: [&str; 12] = [
+const MINOR: [&str; 13] = [
     "decide",
     "hear of pod",
     "inspect image",
@@ -17,6 +17,7 @@ const MINOR: [&str; 12] = [
     "make cgroup",
     "read container",
     "read sandbox",
+    "run container",
     "wait for node object",
     "wait for runtime",
     "wait for services",

@@ -10,10 +10,11 @@ use crate::core::{
 };
 use chassis::{
     clock,
-    telemetry::{self, Ended},
+    telemetry::{self, Ended, Peer, keys},
 };
 use messages::BootTime;
-use opentelemetry::Context as TraceContext;
+use opentelemetry::{Context as TraceContext, KeyValue};
+use std::collections::BTreeMap;
 use tracing::{Span, info_span};
 
 /// What set a step off.
@@ -42,6 +43,8 @@ impl Cause {
 pub(super) struct Rows {
     /// The root of the work that is under way after the start.
     work: Option<Span>,
+    /// Init containers that run, and since when that is known.
+    initial: BTreeMap<String, BootTime>,
 }
 
 impl Rows {
@@ -61,9 +64,31 @@ impl Rows {
     pub(super) fn stepped(&mut self, life: &Life, is_in_start: bool, (cause, begun): (&Cause, BootTime)) {
         if is_in_start {
             telemetry::tell_of(&start_of(life), Ended::message("decide", cause.sent, begun));
+            self.tell_of_init(life);
         }
         if life.is_at_rest() {
             self.work = None;
+        }
+    }
+}
+
+impl Rows {
+    /// While an init container runs, nothing else does: that is its row.
+    fn tell_of_init(&mut self, life: &Life) {
+        let (running, start) = (life.running_init(), start_of(life));
+        self.initial.retain(|name, since| {
+            let runs = running.contains(name.as_str());
+            if !runs {
+                let about = vec![KeyValue::new(keys::CONTAINER_NAME, name.clone())];
+                telemetry::tell_of(
+                    &start,
+                    Ended::call(Peer::Container, "run container", *since).about(about),
+                );
+            }
+            runs
+        });
+        for name in running {
+            self.initial.entry(name.to_owned()).or_insert_with(clock::now_boot);
         }
     }
 }

@@ -25,14 +25,17 @@ use super::{
 use k8s_openapi::api::core::v1::Pod;
 use messages::{
     Decision, Incarnation, Owner, PodUid,
-    cri_bridge::RuntimePod,
+    cri_bridge::{ContainerState, RuntimePod},
     pod_lifecycle::{self, PodSource, Probes, Status},
     prober::{ProbeKind, Verdict},
     status_reporter::RecordEvent,
     volume_mounter::Volumes,
 };
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 use telling::Said;
 
 /// Something that happened.
@@ -217,6 +220,16 @@ impl Life {
     /// Whether nothing is asked of anyone that is not settled.
     pub fn is_at_rest(&self) -> bool {
         self.flight.is_empty()
+    }
+
+    /// Names of the init containers that run and have to end before anything else runs.
+    pub fn running_init(&self) -> BTreeSet<&str> {
+        let all = spec::of(&self.record.pod).init_containers.iter().flatten();
+        let init = all.filter(|container| !spec::is_sidecar(container));
+        let names: BTreeSet<&str> = init.map(|container| container.name.as_str()).collect();
+        let containers = self.world.runtime.get().map_or(&[][..], |pod| &pod.containers);
+        let running = containers.iter().filter(|it| it.state == ContainerState::Running);
+        running.map(|it| it.name.as_str()).filter(|name| names.contains(name)).collect()
     }
 
     /// Takes a fact at a moment, and tells what to do.
