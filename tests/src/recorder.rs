@@ -173,22 +173,34 @@ impl<T> Drop for Recorder<T> {
     }
 }
 
-/// Lists, then watches, and again when the watch breaks; tells once, after the first list.
+/// Lists, then watches, and again when the watch breaks; tells once, after the first list. What a later list does not
+/// have is gone: nobody tells of what was deleted in between.
 async fn follow<K, T>(objects: Api<K>, digest: fn(&K) -> T, note: impl Fn(String, bool, T), told: Sender<()>)
 where
     K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {
     let name = |object: &K| object.meta().name.clone().unwrap_or_default();
     let mut events = Box::pin(watcher::watcher(objects, watcher::Config::default()));
+    let (mut there, mut unlisted) = (BTreeMap::new(), BTreeMap::new());
     while let Some(event) = events.next().await {
         match event {
             Ok(Event::Apply(object) | Event::InitApply(object)) => {
-                note(name(&object), false, digest(&object))
+                note(name(&object), false, digest(&object));
+                unlisted.remove(&name(&object));
+                there.insert(name(&object), object);
             }
-            Ok(Event::Delete(object)) => note(name(&object), true, digest(&object)),
-            // Nobody waits for a later list any more.
-            Ok(Event::InitDone) => drop(told.send(())),
-            Ok(Event::Init) => {}
+            Ok(Event::Delete(object)) => {
+                there.remove(&name(&object));
+                note(name(&object), true, digest(&object));
+            }
+            Ok(Event::Init) => unlisted = std::mem::take(&mut there),
+            Ok(Event::InitDone) => {
+                for (name, last) in std::mem::take(&mut unlisted) {
+                    note(name, true, digest(&last));
+                }
+                // Nobody waits for a later list any more.
+                let _ = told.send(());
+            }
             Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
         }
     }
