@@ -2,8 +2,8 @@
 //!
 //! It is root and does as little as that allows: it opens no socket, reads nothing that comes from
 //! outside the machine, and trusts no file in a folder of somebody else's. [`core`] decides, [`launcher`]
-//! begins and signals, [`pulses`] finds who stands still, [`readiness`] tells the service manager. A failure of any of the others ends
-//! nothing: every process lives on its own.
+//! begins and signals, [`pulses`] finds who stands still, [`readiness`] tells the service manager. A
+//! failure of any of the others ends nothing: every process lives on its own.
 
 pub(crate) mod core;
 mod launcher;

@@ -2,8 +2,9 @@
 //!
 //! Each is `bulkhead enter <process>`, which gives up rights and then becomes the program. Its standard
 //! input is the lifeline: a socket that is closed when the supervisor is gone, however it went, and up
-//! which a process shows that it does not stand still. Its standard error goes into the one log. It has a process group of its own, so that an interrupt from
-//! a terminal reaches the supervisor alone, which lets the others leave in order.
+//! which a process shows that it does not stand still. Its standard error goes into the one log. It has a
+//! process group of its own, so that an interrupt from a terminal reaches the supervisor alone, which
+//! lets the others leave in order.
 
 use crate::{
     bus_server,

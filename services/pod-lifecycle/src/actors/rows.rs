@@ -70,9 +70,7 @@ impl Rows {
             self.work = None;
         }
     }
-}
 
-impl Rows {
     /// While an init container runs, nothing else does: that is its row.
     fn tell_of_init(&mut self, life: &Life) {
         let (running, start) = (life.running_init(), start_of(life));

@@ -40,9 +40,9 @@ impl Handler<Command> for PodActor {
     fn handle(&mut self, command: Command, context: &mut Context<Self>) -> Self::Result {
         self.taken += 1;
         let (answer, answered) = oneshot::channel();
-        let until = clock::now_boot().after(FACTS_PATIENCE);
-        let Command { ask, decision, span } = command;
         let since = clock::now_boot();
+        let until = since.after(FACTS_PATIENCE);
+        let Command { ask, decision, span } = command;
         self.take(Waiting { ask, decision, span, since, until, answer }, context);
         if !self.waiting.is_empty() {
             context.run_later(FACTS_PATIENCE, |actor, context| actor.give_up_waiting(context));
