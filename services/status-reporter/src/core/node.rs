@@ -100,6 +100,9 @@ pub(crate) struct Reporter {
     accepted: Option<Node>,
     /// A status patch is under way.
     writing: bool,
+    /// What is told when the API server has accepted what it was asked for last. It is settled when that is
+    /// sent: a watch may show the outcome before the answer comes.
+    news: Vec<RecordEvent>,
     failures: u32,
     not_before: BootTime,
     reported_at: Option<BootTime>,
@@ -125,6 +128,7 @@ impl Reporter {
             registration: Registration::default(),
             accepted: remembered,
             writing: false,
+            news: Vec::new(),
             failures: 0,
             not_before: BootTime::default(),
             reported_at: None,
@@ -194,7 +198,7 @@ impl Reporter {
             Ok(node) => {
                 if was_created {
                     self.reported_at = Some(now.boot);
-                    self.record_transitions(now);
+                    self.tell();
                 }
                 self.accepted = Some(*node);
             }
@@ -226,10 +230,7 @@ impl Reporter {
         self.writing = false;
         match answer {
             Ok(node) => {
-                self.record_transitions(now);
-                self.record(
-                    self.accepted.as_ref().and_then(|known| events::rebooted(known, &node, now.unix)),
-                );
+                self.tell();
                 self.failures = 0;
                 self.reported_at = Some(now.boot);
                 self.accepted = Some(*node);
@@ -239,12 +240,18 @@ impl Reporter {
         }
     }
 
-    /// What has changed since the API server was told last.
-    fn record_transitions(&mut self, now: Now) {
-        let known = self.accepted.as_ref().map(conditions_of).unwrap_or_default();
-        let wanted = self.situation.wanted(now.boot, known);
-        let changed = conditions::transitions(&wanted, known);
-        self.record(events::transitions(&self.config, &changed, now.unix));
+    fn tell(&mut self) {
+        let news = std::mem::take(&mut self.news);
+        self.record(news);
+    }
+
+    /// What the API server will learn from a draft.
+    fn news_of(&self, now: Now, draft: &Draft) -> Vec<RecordEvent> {
+        let known = self.accepted.as_ref();
+        let changed = conditions::transitions(&draft.wanted, known.map(conditions_of).unwrap_or_default());
+        let mut news = events::transitions(&self.config, &changed, now.unix);
+        news.extend(known.and_then(|known| events::rebooted(known, &draft.status, now.unix)));
+        news
     }
 
     fn record(&mut self, events: impl IntoIterator<Item = RecordEvent>) {
@@ -272,12 +279,14 @@ impl Reporter {
             Registration::Unknown => {
                 let (registration, step) = self.registration.begin(self.config.kubelet.register_node);
                 self.registration = registration;
+                self.news = self.news_of(now, draft);
                 let node = || self.situation.node(draft.status.clone(), draft.conditions.clone());
                 let ask = if step == Step::Create { Ask::Create(Box::new(node())) } else { Ask::Read };
                 self.effects.push(Effect::Ask(ask));
             }
             Registration::Registered if !self.writing && self.is_due(now, is_look, draft) => {
                 self.writing = true;
+                self.news = self.news_of(now, draft);
                 let patch = status::patch(&draft.status, &draft.conditions);
                 self.effects.push(Effect::Ask(Ask::PatchStatus(patch)));
             }

@@ -2,7 +2,7 @@
 
 use super::conditions::Wanted;
 use chassis::config::NodeConfig;
-use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::core::v1::{Node, NodeStatus};
 use messages::{
     Owner,
     status_reporter::{About, RecordEvent, Severity},
@@ -29,10 +29,10 @@ pub(super) fn transitions(config: &NodeConfig, changed: &[&Wanted], at: i64) -> 
 }
 
 /// The machine was booted since the node was last written.
-pub(super) fn rebooted(known: &Node, written: &Node, at: i64) -> Option<RecordEvent> {
-    let boot_id = |node: &Node| node.status.as_ref()?.node_info.as_ref().map(|info| info.boot_id.clone());
-    let (was, is) = (boot_id(known)?, boot_id(written)?);
-    let name = written.metadata.name.as_deref().unwrap_or_default();
+pub(super) fn rebooted(known: &Node, status: &NodeStatus, at: i64) -> Option<RecordEvent> {
+    let boot_id = |status: &NodeStatus| Some(status.node_info.as_ref()?.boot_id.clone());
+    let (was, is) = (boot_id(known.status.as_ref()?)?, boot_id(status)?);
+    let name = known.metadata.name.as_deref().unwrap_or_default();
     (!was.is_empty() && was != is)
         .then(|| warning("Rebooted", format!("Node {name} has been rebooted, boot id: {is}"), at))
 }

@@ -230,6 +230,19 @@ fn a_silent_compartment_makes_the_node_unready_at_once_and_its_return_ready_agai
 }
 
 #[test]
+fn a_change_is_told_even_if_a_watch_shows_it_before_the_answer() {
+    let mut play = Play::registered();
+    play.later(15);
+    play.hear(Owner::PodLifecycle);
+    play.hear(Owner::VolumeMounter);
+    play.later(6);
+    let effects = play.fact(Fact::Tick);
+    let node = merged(&play, patched(&effects).unwrap(), 2);
+    play.fact(Fact::Seen(node.clone()));
+    assert_eq!(recorded(&play.fact(Fact::Answered(Ok(node)))), ["NodeNotReady"]);
+}
+
+#[test]
 fn who_slept_himself_blames_nobody() {
     let mut play = Play::registered();
     play.later(3600);
