@@ -1,7 +1,6 @@
 //! The gate's rules: what a request asks for, who may ask it, in which order requests go, and when the
 //! API server counts as away. Facts in, effects out; no IO, no async, no clock.
 
-pub(crate) mod bucket;
 pub(crate) mod budget;
 pub(crate) mod class;
 pub(crate) mod headers;

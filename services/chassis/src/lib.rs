@@ -7,10 +7,11 @@
 //!
 //! Where to look: [`bus`] is the only way to NATS, [`telemetry`] the only way to the trace,
 //! [`journal`] the only thing remembered across lives, [`clock`] the only reader of clocks,
-//! [`config`] the node's settings. No rule of Kubernetes lives here.
+//! [`config`] the node's settings, [`bucket`] what keeps rates. No rule of Kubernetes lives here.
 #![warn(missing_docs)]
 
 pub mod api;
+pub mod bucket;
 pub mod bus;
 pub mod clock;
 pub mod config;

@@ -4,7 +4,6 @@
 //! One file per idea. [`sandbox`] and [`container`] put the requests together, [`readback`] reads the
 //! answers, [`ledger`] decides what a command becomes; the rest are the parts.
 
-pub mod bucket;
 pub mod cgroup;
 pub mod collection;
 pub mod container;

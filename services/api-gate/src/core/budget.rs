@@ -6,10 +6,8 @@
 //! 429 holds back its own class alone, because the API server counts the node's heartbeats and its other
 //! requests in different queues (priority and fairness).
 
-use super::{
-    bucket::{Bucket, Rate},
-    class::Class,
-};
+use super::class::Class;
+use chassis::bucket::Bucket;
 use messages::BootTime;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -52,11 +50,14 @@ pub(crate) enum Effect {
     WakeAt(BootTime),
 }
 
+/// How many requests per second, 0 for no limit, and how many at once.
+pub(crate) type Rate = (u32, u32);
+
 /// The buckets and those who wait in front of them.
 #[derive(Debug)]
 pub(crate) struct Budget {
-    requests: Bucket,
-    events: Bucket,
+    requests: Option<Bucket>,
+    events: Option<Bucket>,
     waiting: BTreeSet<(Class, Ticket)>,
     since: BTreeMap<Ticket, BootTime>,
     paused: BTreeMap<Class, BootTime>,
@@ -66,8 +67,8 @@ impl Budget {
     /// Full buckets. A rate of 0 per second sets no limit (`kubeAPIQPS: 0`).
     pub(crate) fn new(requests: Rate, events: Rate, now: BootTime) -> Self {
         Self {
-            requests: Bucket::new(requests, now),
-            events: Bucket::new(events, now),
+            requests: bucket(requests, now),
+            events: bucket(events, now),
             waiting: BTreeSet::new(),
             since: BTreeMap::new(),
             paused: BTreeMap::new(),
@@ -76,7 +77,7 @@ impl Budget {
 
     /// Takes a fact in, at a time, and tells what is to be done.
     pub(crate) fn step(&mut self, now: BootTime, fact: Fact) -> Vec<Effect> {
-        self.fill(now);
+        self.paused.retain(|_, until| *until > now);
         let mut effects = Vec::new();
         match fact {
             Fact::Asked(ticket, class) if self.is_free(now, class) => effects.push(Effect::Go(ticket)),
@@ -87,24 +88,25 @@ impl Budget {
                 self.waiting.insert((class, ticket));
                 self.since.insert(ticket, now);
             }
-            Fact::NotSent(class) if class != Class::Heartbeat => self.bucket(class).give_back(),
+            Fact::NotSent(class) => {
+                self.bucket(class).into_iter().for_each(Bucket::give_back);
+            }
             Fact::Throttled(class, pause) => {
                 self.paused.insert(class, now.after(pause.min(LONGEST_PAUSE)));
             }
-            Fact::NotSent(_) | Fact::Woke => {}
+            Fact::Woke => {}
         }
         self.let_go(now, &mut effects);
         effects
     }
 
-    fn fill(&mut self, now: BootTime) {
-        self.requests.fill(now);
-        self.events.fill(now);
-        self.paused.retain(|_, until| *until > now);
-    }
-
-    fn bucket(&mut self, class: Class) -> &mut Bucket {
-        if class == Class::Event { &mut self.events } else { &mut self.requests }
+    /// The bucket that limits a class, if one does.
+    fn bucket(&mut self, class: Class) -> Option<&mut Bucket> {
+        match class {
+            Class::Heartbeat => None,
+            Class::Event => self.events.as_mut(),
+            Class::Status | Class::Work => self.requests.as_mut(),
+        }
     }
 
     fn is_free(&self, now: BootTime, class: Class) -> bool {
@@ -120,7 +122,7 @@ impl Budget {
         let waiting: Vec<_> = self.waiting.iter().copied().collect();
         for (class, ticket) in waiting {
             let waited = now.since(self.since[&ticket]);
-            let effect = if !self.is_paused(now, class) && self.pay(class) {
+            let effect = if !self.is_paused(now, class) && self.pay(now, class) {
                 Effect::Go(ticket)
             } else if waited.max(self.pause_left(now, class)) >= LONGEST_WAIT {
                 Effect::Refuse(ticket, self.pause_left(now, class).max(SHORTEST_RETRY))
@@ -134,8 +136,8 @@ impl Budget {
         effects.extend(self.next_wake(now).map(Effect::WakeAt));
     }
 
-    fn pay(&mut self, class: Class) -> bool {
-        class == Class::Heartbeat || self.bucket(class).take()
+    fn pay(&mut self, now: BootTime, class: Class) -> bool {
+        self.bucket(class).is_none_or(|bucket| bucket.take(now))
     }
 
     fn pause_left(&self, now: BootTime, class: Class) -> Duration {
@@ -143,18 +145,20 @@ impl Budget {
     }
 
     /// The next time at which somebody may go or has waited for too long; `None` when nobody waits.
-    fn next_wake(&self, now: BootTime) -> Option<BootTime> {
+    fn next_wake(&mut self, now: BootTime) -> Option<BootTime> {
         let oldest = self.since.values().min()?.after(LONGEST_WAIT);
-        let goes = self.waiting.iter().map(|(class, _)| {
-            let token = match class {
-                Class::Heartbeat => now,
-                Class::Event => self.events.next_token(),
-                Class::Status | Class::Work => self.requests.next_token(),
-            };
-            self.paused.get(class).map_or(token, |until| token.max(*until))
+        let waiting: BTreeSet<_> = self.waiting.iter().map(|(class, _)| *class).collect();
+        let goes = waiting.into_iter().map(|class| {
+            let token = self.bucket(class).map_or(now, |bucket| bucket.next_token());
+            self.paused.get(&class).map_or(token, |until| token.max(*until))
         });
         goes.min().map(|time| time.min(oldest))
     }
+}
+
+/// A full bucket; a burst of 0 would let nobody through ever, so it counts as 1.
+fn bucket((per_second, burst): Rate, now: BootTime) -> Option<Bucket> {
+    (per_second > 0).then(|| Bucket::new(per_second.into(), burst.max(1), now))
 }
 
 #[cfg(test)]

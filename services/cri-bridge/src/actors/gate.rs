@@ -1,11 +1,8 @@
 //! The turnstile before the runtime: lets deeds through, a few at a time.
 
-use crate::core::{
-    bucket::Bucket,
-    turnstile::{KEPT, Turnstile},
-};
+use crate::core::turnstile::{KEPT, Turnstile};
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, MessageResult, ResponseFuture};
-use chassis::clock;
+use chassis::{bucket::Bucket, clock};
 use futures::FutureExt;
 use std::{collections::BTreeSet, time::Duration};
 use tokio::sync::oneshot;
@@ -37,7 +34,7 @@ impl Gate {
     /// And no more than so many per second, with bursts; who comes beyond is turned away.
     #[must_use]
     pub fn with_rate(self, rate: Option<(u32, u32)>) -> Self {
-        let bucket = rate.map(|(per_second, burst)| Bucket::new(per_second, burst, clock::now_boot()));
+        let bucket = rate.map(|(per_second, burst)| Bucket::new(per_second.into(), burst, clock::now_boot()));
         Self { bucket, ..self }
     }
 

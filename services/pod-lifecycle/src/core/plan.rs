@@ -3,7 +3,8 @@
 //! [`plan`] looks at the whole situation and names every deed that would help now, in the order in
 //! which they matter; what is in flight already is held back by [`super::flight`]. What does not
 //! depend on each other is planned side by side: all images from the first moment, volumes
-//! beside them, the sandbox after the volumes, containers after sandbox and image.
+//! beside them, the sandbox beside volumes that can hardly fail and after others, containers after
+//! sandbox, volumes and image.
 
 use super::{
     backoff,
@@ -76,7 +77,7 @@ struct Draft<'a> {
 }
 
 impl Draft<'_> {
-    /// Nothing serves yet: images, and a sandbox once volumes are there and nothing old runs.
+    /// Nothing serves yet: images, and a sandbox once volumes are in sight and nothing old runs.
     fn begin(&mut self, attempt: u32) {
         for part in self.situation.parts() {
             if self.will_start(&part) {
@@ -86,7 +87,7 @@ impl Draft<'_> {
         let halts = self.remains();
         let clear = halts.is_empty();
         self.halt(halts);
-        if clear && self.situation.volumes_are_ready() {
+        if clear && self.situation.volumes_are_in_sight() {
             self.sandbox(attempt);
         }
     }

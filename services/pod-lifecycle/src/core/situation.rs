@@ -187,6 +187,18 @@ impl<'a> Situation<'a> {
         self.world.volumes.get().is_some_and(|volumes| volumes.phase == VolumesPhase::Ready)
     }
 
+    /// A sandbox need not wait for the volumes: they are there, or nothing suggests that they will not be soon.
+    /// Otherwise a pod that can't start would hold an address, and be `PodReadyToStartContainers`.
+    pub fn volumes_are_in_sight(&self) -> bool {
+        let has_faults = match self.world.volumes.get().map(|volumes| &volumes.phase) {
+            Some(VolumesPhase::Ready) => return true,
+            Some(VolumesPhase::Preparing { fault }) => fault.is_some(),
+            Some(VolumesPhase::Releasing { .. }) => true,
+            None => !self.world.volumes.is_absent(),
+        };
+        !has_faults && spec::volumes_are_at_hand(self.spec)
+    }
+
     /// What a probe has settled on about this very instance.
     pub fn finding(&self, container: &Container, probe: ProbeKind) -> Option<Finding> {
         let verdict = self.world.verdicts.get(&(container.name.to_string(), probe))?;

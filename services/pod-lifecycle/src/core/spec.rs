@@ -1,6 +1,8 @@
 //! A pod's spec as the rules want to look at it: one row of containers, each with its kind.
 
-use k8s_openapi::api::core::v1::{Container, EphemeralContainer, Pod, PodSpec, Probe};
+use k8s_openapi::api::core::v1::{
+    ConfigMapProjection, Container, EphemeralContainer, Pod, PodSpec, Probe, Volume, VolumeProjection,
+};
 use messages::{pod_lifecycle::ContainerKind, prober::ProbeKind};
 use std::{borrow::Cow, sync::LazyLock};
 
@@ -12,6 +14,10 @@ pub const CONFIG_HASH: &str = "kubernetes.io/config.hash";
 pub const CONFIG_SEEN: &str = "kubernetes.io/config.seen";
 /// Annotation that marks a mirror pod; holds the static pod's hash.
 pub const CONFIG_MIRROR: &str = "kubernetes.io/config.mirror";
+
+/// The ConfigMap that the control plane itself puts into every namespace (`kube-controller-manager`'s root CA
+/// publisher).
+const ROOT_CA: &str = "kube-root-ca.crt";
 
 /// Grace for a pod whose spec names none, as the API server defaults it.
 pub const DEFAULT_GRACE_SECONDS: i64 = 30;
@@ -114,6 +120,26 @@ pub fn title(pod: &Pod) -> String {
     format!("{}_{}({})", part(&meta.name), part(&meta.namespace), part(&meta.uid))
 }
 
+/// Whether all volumes are made out of what the node and every namespace have: none waits for an object
+/// that somebody may still have to make, or for a device.
+pub fn volumes_are_at_hand(spec: &PodSpec) -> bool {
+    spec.volumes.iter().flatten().all(is_at_hand)
+}
+
+fn is_at_hand(volume: &Volume) -> bool {
+    let projected = volume.projected.as_ref();
+    volume.empty_dir.is_some()
+        || volume.downward_api.is_some()
+        || projected.is_some_and(|projected| projected.sources.iter().flatten().all(is_projected_at_hand))
+}
+
+fn is_projected_at_hand(source: &VolumeProjection) -> bool {
+    let is_root_ca = |config_map: &ConfigMapProjection| config_map.name == ROOT_CA;
+    source.downward_api.is_some()
+        || source.service_account_token.is_some()
+        || source.config_map.as_ref().is_some_and(is_root_ca)
+}
+
 fn init_kind(container: &Container) -> ContainerKind {
     if is_sidecar(container) { ContainerKind::Sidecar } else { ContainerKind::Init }
 }
@@ -133,6 +159,7 @@ fn plain(container: &EphemeralContainer) -> Container {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn grace_is_what_deletion_asks_else_the_specs_and_never_nothing() {
@@ -148,6 +175,38 @@ mod tests {
             pod.metadata.deletion_grace_period_seconds = deletion;
             pod.spec = Some(PodSpec { termination_grace_period_seconds: spec, ..PodSpec::default() });
             assert_eq!(grace_seconds(&pod), want, "{sentence}");
+        }
+    }
+
+    #[test]
+    fn volumes_are_at_hand_unless_somebody_else_must_make_something() {
+        let token = json!({ "serviceAccountToken": { "path": "token" } });
+        let cases = [
+            ("none", json!([]), true),
+            ("a folder of the pod's own", json!([{ "name": "a", "emptyDir": {} }]), true),
+            ("the pod's own fields", json!([{ "name": "a", "downwardAPI": {} }]), true),
+            (
+                "what every pod gets",
+                json!([{ "name": "a", "projected": { "sources": [
+                    token, { "configMap": { "name": "kube-root-ca.crt" } }, { "downwardAPI": {} },
+                ] } }]),
+                true,
+            ),
+            (
+                "any other object in it",
+                json!([{ "name": "a", "projected": { "sources": [token, { "secret": { "name": "b" } }] } }]),
+                false,
+            ),
+            (
+                "a ConfigMap",
+                json!([{ "name": "a", "emptyDir": {} }, { "name": "b", "configMap": { "name": "c" } }]),
+                false,
+            ),
+            ("a path of the host", json!([{ "name": "a", "hostPath": { "path": "/a" } }]), false),
+        ];
+        for (sentence, volumes, want) in cases {
+            let spec = serde_json::from_value(json!({ "containers": [], "volumes": volumes })).unwrap();
+            assert_eq!(volumes_are_at_hand(&spec), want, "{sentence}");
         }
     }
 }

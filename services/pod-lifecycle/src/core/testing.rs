@@ -2,8 +2,8 @@
 
 use k8s_openapi::{
     api::core::v1::{
-        Container as SpecContainer, ExecAction, Lifecycle, LifecycleHandler, Node, NodeStatus, Pod,
-        PodReadinessGate, PodSpec, Probe, ResourceRequirements,
+        ConfigMapVolumeSource, Container as SpecContainer, ExecAction, Lifecycle, LifecycleHandler, Node,
+        NodeStatus, Pod, PodReadinessGate, PodSpec, Probe, ResourceRequirements, Volume,
     },
     apimachinery::pkg::api::resource::Quantity,
 };
@@ -83,6 +83,14 @@ impl PodBuilder {
     pub(crate) fn readiness_gate(self, condition: &str) -> Self {
         let gate = PodReadinessGate { condition_type: condition.into() };
         self.spec(|spec| spec.readiness_gates.get_or_insert_default().push(gate))
+    }
+
+    /// A volume out of an object that somebody has to make.
+    pub(crate) fn config_map_volume(self) -> Self {
+        let config_map =
+            ConfigMapVolumeSource { name: "settings".into(), ..ConfigMapVolumeSource::default() };
+        let volume = Volume { name: "settings".into(), config_map: Some(config_map), ..Volume::default() };
+        self.spec(|spec| spec.volumes.get_or_insert_default().push(volume))
     }
 
     pub(crate) fn build(self) -> Pod {

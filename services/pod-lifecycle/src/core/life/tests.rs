@@ -296,17 +296,32 @@ fn words(deed: &Deed) -> String {
 }
 
 #[test]
-fn images_and_volumes_come_first_then_the_sandbox_then_containers_in_turn() {
+fn images_volumes_and_the_sandbox_come_first_then_containers_in_turn() {
     let mut scene = Scene::new(PodBuilder::new().init("init").container("a").container("b"));
     scene.silent = vec!["prepare"];
     scene = scene.complete();
-    assert_eq!(scene.asked(), ["prepare", "pull init", "pull a", "pull b"], "side by side");
+    assert_eq!(scene.asked(), ["prepare", "pull init", "pull a", "pull b", "sandbox 0"], "side by side");
     scene.mount(Some(VolumesPhase::Ready));
-    assert_eq!(scene.asked(), ["sandbox 0", "start init 0"]);
+    assert_eq!(scene.asked(), ["start init 0"]);
     assert_eq!((scene.phase(), scene.reason_of("a").as_str()), ("Pending", "PodInitializing"));
     scene.exits("init", 0);
     assert_eq!(scene.asked(), ["start a 0", "start b 0"]);
     assert_eq!(scene.phase(), "Running");
+}
+
+#[test]
+fn a_sandbox_waits_for_volumes_that_may_not_come_and_for_those_that_failed() {
+    let mut scene = Scene::new(PodBuilder::new().config_map_volume().container("app"));
+    scene.silent = vec!["prepare"];
+    scene = scene.complete();
+    assert_eq!(scene.asked(), ["prepare", "pull app"]);
+    scene.mount(Some(VolumesPhase::Ready));
+    assert_eq!(scene.asked(), ["sandbox 0", "start app 0"]);
+
+    let mut failed = Scene::new(PodBuilder::new().container("app"));
+    failed.mount(Some(VolumesPhase::Preparing { fault: Some(Fault::new("FailedMount", "no")) }));
+    failed = failed.complete();
+    assert_eq!(failed.asked(), ["pull app"]);
 }
 
 #[test]
@@ -388,7 +403,7 @@ fn a_finished_pod_keeps_its_containers_until_it_is_deleted() {
 
 #[test]
 fn a_pod_that_never_started_is_stopped_only_if_something_was_asked() {
-    let mut untouched = Scene::new(PodBuilder::new().container("app"));
+    let mut untouched = Scene::new(PodBuilder::new().config_map_volume().container("app"));
     untouched.silent = vec!["prepare", "pull"];
     untouched = untouched.complete();
     untouched.asked();

@@ -2,6 +2,7 @@
 //! is heard only now and then.
 
 use crate::core::recent::Recent;
+use chassis::bucket::Bucket;
 use messages::{
     BootTime,
     status_reporter::{About, RecordEvent, Severity},
@@ -16,7 +17,7 @@ const PERIOD: Duration = Duration::from_secs(600);
 /// What an event that stands for many begins with; people and tools look for it.
 const COMBINED: &str = "(combined from similar events): ";
 /// Events of one object at once, and how often one more.
-const AT_ONCE: f64 = 25.0;
+const AT_ONCE: u32 = 25;
 const ONE_MORE: Duration = Duration::from_secs(300);
 
 /// Kinds of events, by what their messages are about.
@@ -61,12 +62,6 @@ pub(super) struct Spam {
     objects: Recent<(About, Severity), Bucket>,
 }
 
-#[derive(Debug)]
-struct Bucket {
-    tokens: f64,
-    filled_at: BootTime,
-}
-
 impl Spam {
     pub(super) fn new() -> Self {
         Self { objects: Recent::new(REMEMBERED) }
@@ -74,16 +69,8 @@ impl Spam {
 
     /// Whether one more event of an object is heard.
     pub(super) fn allows(&mut self, now: BootTime, about: &About, severity: Severity) -> bool {
-        let bucket =
-            self.objects.get(&(whole(about), severity), || Bucket { tokens: AT_ONCE, filled_at: now });
-        let won = now.since(bucket.filled_at).as_secs_f64() / ONE_MORE.as_secs_f64();
-        bucket.tokens = (bucket.tokens + won).min(AT_ONCE);
-        bucket.filled_at = now;
-        let allows = bucket.tokens >= 1.0;
-        if allows {
-            bucket.tokens -= 1.0;
-        }
-        allows
+        let full = || Bucket::new(1.0 / ONE_MORE.as_secs_f64(), AT_ONCE, now);
+        self.objects.get(&(whole(about), severity), full).take(now)
     }
 }
 
