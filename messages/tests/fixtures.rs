@@ -71,7 +71,7 @@ fn owners_of_volumes() -> Vec<&'static str> {
 fn deeds_of_the_runtime() -> Vec<&'static str> {
     vec![
         hold(cri::PullImage { pod: pod(), decision: DECISION, container: app() }),
-        hold(cri::EnsureSandbox { pod: pod(), decision: DECISION, attempt: 1 }),
+        hold(cri::EnsureSandbox { pod: pod(), decision: DECISION, attempt: 1, volumes_first: false }),
         hold(cri::StartContainer {
             pod: pod(),
             decision: DECISION,

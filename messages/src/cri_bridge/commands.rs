@@ -64,6 +64,9 @@ pub struct EnsureSandbox {
     pub decision: Decision,
     /// `PodSandboxMetadata.attempt`.
     pub attempt: u32,
+    /// The pod's volumes have to be heard of before: the sandbox takes on their supplemental groups.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub volumes_first: bool,
 }
 outcome_command!(EnsureSandbox, "ensure-sandbox");
 

@@ -108,7 +108,8 @@ pub async fn serve(bus: &Bus, relay: &Addr<Relay>) -> Result<Vec<Serving>, BusEr
         serve_deed(bus, relay, |it: PullImage| (it.pod, it.decision, Ask::Pull { container: it.container }))
             .await?,
         serve_deed(bus, relay, |it: EnsureSandbox| {
-            (it.pod, it.decision, Ask::Sandbox { attempt: it.attempt })
+            let EnsureSandbox { pod, decision, attempt, volumes_first } = it;
+            (pod, decision, Ask::Sandbox { attempt, volumes_first })
         })
         .await?,
         serve_deed(bus, relay, |it: StartContainer| {

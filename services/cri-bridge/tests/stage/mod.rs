@@ -180,7 +180,15 @@ impl Stage {
     }
 
     pub(crate) async fn ensure_sandbox(&self, pod: &Pod, attempt: u32) {
-        done(self.ask(EnsureSandbox { pod: pod.pod.clone(), decision: pod.decision, attempt }).await);
+        done(
+            self.ask(EnsureSandbox {
+                pod: pod.pod.clone(),
+                decision: pod.decision,
+                attempt,
+                volumes_first: true,
+            })
+            .await,
+        );
     }
 
     pub(crate) async fn ask_start(&self, pod: &Pod, container: &str, attempt: u32) -> Outcome {

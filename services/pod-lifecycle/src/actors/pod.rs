@@ -214,7 +214,9 @@ async fn ask(bus: Bus, pod: PodUid, Asking { deed, decision, .. }: Asking) -> To
     match deed {
         Deed::PrepareVolumes => put(&bus, &PrepareVolumes { pod, decision }).await,
         Deed::ReleaseVolumes => put(&bus, &ReleaseVolumes { pod, decision }).await,
-        Deed::Sandbox { attempt } => put(&bus, &EnsureSandbox { pod, decision, attempt }).await,
+        Deed::Sandbox { attempt, volumes_first } => {
+            put(&bus, &EnsureSandbox { pod, decision, attempt, volumes_first }).await
+        }
         Deed::StopPod { grace_seconds } => put(&bus, &StopPod { pod, decision, grace_seconds }).await,
         Deed::Forget { remove_containers } => {
             put(&bus, &ForgetPod { pod, decision, remove_containers }).await

@@ -22,6 +22,8 @@ pub enum Deed {
     Sandbox {
         /// The attempt.
         attempt: u32,
+        /// It waits for the volumes.
+        volumes_first: bool,
     },
     /// Start an instance of a container.
     Start {

@@ -237,7 +237,7 @@ mod tests {
     const NOW: Moment = Moment(100 * SECOND);
 
     fn sandbox() -> Deed {
-        Deed::Sandbox { attempt: 0 }
+        Deed::Sandbox { attempt: 0, volumes_first: false }
     }
 
     fn pull() -> Deed {

@@ -201,7 +201,8 @@ impl Draft<'_> {
         } else if network.is_some() {
             self.plan.network_fault = network;
         } else {
-            self.plan.deeds.push(Deed::Sandbox { attempt });
+            let volumes_first = !spec::volumes_are_at_hand(self.situation.spec);
+            self.plan.deeds.push(Deed::Sandbox { attempt, volumes_first });
         }
     }
 

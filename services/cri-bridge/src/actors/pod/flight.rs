@@ -89,7 +89,9 @@ impl Deed {
     pub(super) fn work(self, subject: Subject, ledger: &Ledger) -> LocalBoxFuture<'static, Landing> {
         match self.ask {
             Ask::Pull { container } => pull::pull(subject, container).map(Landing::Pull).boxed_local(),
-            Ask::Sandbox { attempt } => sandbox::ensure(subject, attempt).map(Landing::Deed).boxed_local(),
+            Ask::Sandbox { attempt, .. } => {
+                sandbox::ensure(subject, attempt).map(Landing::Deed).boxed_local()
+            }
             Ask::Start { container, kind, attempt } => {
                 let image = image_of(ledger, &container).unwrap_or_default();
                 let image_ref = ledger.image_ref(&image).map(str::to_owned);

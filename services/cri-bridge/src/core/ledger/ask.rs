@@ -19,6 +19,8 @@ pub enum Ask {
     Sandbox {
         /// The attempt.
         attempt: u32,
+        /// After its volumes.
+        volumes_first: bool,
     },
     /// `start-container`.
     Start {
@@ -57,7 +59,7 @@ impl Ask {
     pub fn deed(&self) -> Option<Deed> {
         Some(match self {
             Self::Pull { .. } => return None,
-            Self::Sandbox { attempt } => Deed::Sandbox { attempt: *attempt },
+            Self::Sandbox { attempt, .. } => Deed::Sandbox { attempt: *attempt },
             Self::Start { container, attempt, .. } => {
                 Deed::Start { container: container.clone(), attempt: *attempt }
             }
@@ -76,7 +78,7 @@ impl Ask {
 
     /// Whether it needs the pod's volumes.
     fn needs_volumes(&self) -> bool {
-        matches!(self, Self::Sandbox { .. } | Self::Start { .. })
+        matches!(self, Self::Sandbox { volumes_first: true, .. } | Self::Start { .. })
     }
 }
 
@@ -130,7 +132,7 @@ impl Ledger {
                 Some(_) => Verdict::Begin,
                 None => Verdict::Refuse(unknown(&format!("container {container}"))),
             },
-            Ask::Sandbox { attempt } => self.judge_sandbox(*attempt),
+            Ask::Sandbox { attempt, .. } => self.judge_sandbox(*attempt),
             Ask::Start { container, attempt, .. } => self.judge_start(container, *attempt),
             Ask::Stop { container_id, .. } => {
                 let instance = self.containers.iter().find(|it| it.id == *container_id);

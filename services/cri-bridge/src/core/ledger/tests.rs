@@ -100,6 +100,20 @@ fn a_command_waits_for_the_spec_of_its_decision() {
         ("a newer spec will do", &ready(), start(0), 4, Verdict::Begin),
         ("no volumes yet", &with(|l| l.mounted(None)), start(0), 5, wait("the pod's volumes")),
         (
+            "no volumes yet, and a sandbox that comes after them",
+            &with(|l| l.mounted(None)),
+            Ask::Sandbox { attempt: 1, volumes_first: true },
+            5,
+            wait("the pod's volumes"),
+        ),
+        (
+            "no volumes yet, and a sandbox that needs none",
+            &with(|l| l.mounted(None)),
+            Ask::Sandbox { attempt: 1, volumes_first: false },
+            5,
+            Verdict::Begin,
+        ),
+        (
             "no volumes yet, but an image may be pulled",
             &with(|l| l.mounted(None)),
             Ask::Pull { container: app() },
@@ -161,7 +175,11 @@ fn a_sandbox_is_made_once_per_attempt() {
         ("it is being made", busy, 1, Verdict::Join),
     ];
     for (sentence, ledger, attempt, want) in cases {
-        assert_eq!(ledger.judge(&Ask::Sandbox { attempt }, decision(5)), want, "{sentence}");
+        assert_eq!(
+            ledger.judge(&Ask::Sandbox { attempt, volumes_first: true }, decision(5)),
+            want,
+            "{sentence}"
+        );
     }
 }
 

@@ -109,7 +109,7 @@ impl Life {
                 self.world.pulled.remove(&container);
                 memory.failed_starts.insert(container, Failed { attempt, fault, at: now });
             }
-            Deed::Sandbox { attempt } => memory.failed_sandbox = Some(Failed { attempt, fault, at: now }),
+            Deed::Sandbox { attempt, .. } => memory.failed_sandbox = Some(Failed { attempt, fault, at: now }),
             _ => {}
         }
     }

@@ -61,7 +61,7 @@ impl Life {
             Deed::Stop { id, restarts: true, .. } => {
                 self.record.memory.to_restart.insert(id.clone());
             }
-            Deed::Sandbox { attempt } if *attempt > 0 => {
+            Deed::Sandbox { attempt, .. } if *attempt > 0 => {
                 let message = "Pod sandbox changed, it will be killed and re-created.";
                 self.tell_of(Told::normal(event::SANDBOX_CHANGED, message), now);
             }

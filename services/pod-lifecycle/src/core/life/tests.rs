@@ -188,7 +188,7 @@ impl Scene {
     fn act(&mut self, deed: &Deed) -> Outcome {
         let now = self.now.0;
         match deed {
-            Deed::Sandbox { attempt } => self.runtime(|pod| {
+            Deed::Sandbox { attempt, .. } => self.runtime(|pod| {
                 pod.sandboxes.iter_mut().for_each(|old| old.ready = false);
                 pod.sandboxes.insert(0, sandbox(*attempt));
             }),
@@ -287,7 +287,7 @@ fn words(deed: &Deed) -> String {
         Deed::PrepareVolumes => "prepare".into(),
         Deed::ReleaseVolumes => "release".into(),
         Deed::Pull { container, .. } => format!("pull {container}"),
-        Deed::Sandbox { attempt } => format!("sandbox {attempt}"),
+        Deed::Sandbox { attempt, .. } => format!("sandbox {attempt}"),
         Deed::Start { container, attempt, .. } => format!("start {container} {attempt}"),
         Deed::Stop { container, grace_seconds, .. } => format!("stop {container} {grace_seconds}"),
         Deed::StopPod { grace_seconds } => format!("stop-pod {grace_seconds}"),
