@@ -86,6 +86,17 @@ pub fn perform(deed: &Deed) -> Result<(), Fault> {
     }
 }
 
+/// Whether a deed touches nothing but the kernel's own memory, so that it can't hang.
+pub fn is_quick(deed: &Deed) -> bool {
+    match deed {
+        Deed::Mount { .. } => true,
+        Deed::UnmountBelow { folder } => {
+            read_table().is_ok_and(|table| mount_table::is_memory_below(&table, folder))
+        }
+        Deed::CheckHostPath { .. } | Deed::BindSubpath { .. } => false,
+    }
+}
+
 /// The kernel's table of mounts. Reading it does not hang.
 ///
 /// # Errors

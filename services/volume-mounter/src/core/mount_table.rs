@@ -19,6 +19,17 @@ pub fn below(table: &str, folder: &Path) -> Vec<PathBuf> {
     points
 }
 
+/// Whether all that is mounted in a folder is memory, which no device or server can keep from going.
+pub fn is_memory_below(table: &str, folder: &Path) -> bool {
+    let is_memory = |line: &str| {
+        let kind = line.split_once(" - ").and_then(|(_, rest)| rest.split(' ').next());
+        matches!(kind, Some("tmpfs" | "hugetlbfs"))
+    };
+    let is_below =
+        |line: &&str| line.split(' ').nth(4).is_some_and(|point| unescaped(point).starts_with(folder));
+    table.lines().filter(is_below).all(is_memory)
+}
+
 /// Space, tab, newline and backslash stand as three octal digits.
 fn unescaped(text: &str) -> PathBuf {
     let bytes = text.as_bytes();
@@ -62,6 +73,17 @@ odd
     fn a_folder_with_a_longer_name_is_another_one() {
         assert_eq!(below(TABLE, Path::new("/pods/u-1/volumes/b")), Vec::<PathBuf>::new());
         assert_eq!(below(TABLE, Path::new("/pods/u-10")).len(), 1);
+    }
+
+    #[test]
+    fn only_memory_is_sure_to_go() {
+        let served = "40 31 0:50 / /pods/u-2/volumes/b rw - nfs4 server:/b rw\n\
+            41 31 0:51 / /pods/u-2/volumes/c rw shared:9 - tmpfs tmpfs rw\n";
+        for (folder, want) in [("/pods/u-2", false), ("/pods/u-2/volumes/c", true), ("/pods/u-3", true)] {
+            assert_eq!(is_memory_below(served, Path::new(folder)), want, "{folder}");
+        }
+        assert!(is_memory_below(TABLE, Path::new("/pods")));
+        assert!(!is_memory_below(TABLE, Path::new("/")));
     }
 
     #[test]
