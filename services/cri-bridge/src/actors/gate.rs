@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 /// Lets so many through at once, earlier pods first.
 pub struct Gate {
-    turnstile: Turnstile<(u64, oneshot::Sender<Pass>)>,
+    turnstile: Turnstile<oneshot::Sender<Pass>>,
     bucket: Option<Bucket>,
     /// After what time a pass counts as given back.
     patience: Option<Duration>,
@@ -125,7 +125,7 @@ impl Handler<Enter> for Gate {
             return Box::pin(async { Err(TurnedAway::TooOften) });
         }
         let (waiting, turn) = oneshot::channel();
-        self.turnstile.join(enter.place, (enter.place, waiting));
+        self.turnstile.join(enter.place, waiting);
         self.let_through(context);
         Box::pin(turn.map(|pass| pass.map_err(|_| TurnedAway::Closed)))
     }
@@ -145,10 +145,10 @@ impl Handler<Done> for Gate {
     fn handle(&mut self, Done { number, kept_for }: Done, context: &mut Context<Self>) {
         match kept_for {
             Some(pod) if self.out.remove(&number) => {
-                self.turnstile.keep(pod);
+                self.turnstile.keep(pod, number);
                 self.let_through(context);
                 context.run_later(KEPT, move |gate, context| {
-                    gate.turnstile.release(pod);
+                    gate.turnstile.release(pod, number);
                     gate.let_through(context);
                 });
             }

@@ -5,10 +5,7 @@
 //! finished before the next is, and of many pods the first run early instead of all at the end. The
 //! alternative, one queue in the order of asking, makes all sandboxes before any container.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 /// How many work at once. Measured with containerd 2.4 and runc on two cores: thirty pods straight through CRI take
 /// an eighth less time eight at a time than four, because the kernel waits as much as the cores work.
@@ -31,8 +28,8 @@ struct Ticket {
 #[derive(Debug)]
 pub struct Turnstile<W> {
     free: usize,
-    /// Pods whose place inside is kept for what is asked for them next.
-    kept: BTreeSet<u64>,
+    /// Pods whose place inside is kept for what is asked for them next, and the number of who kept it.
+    kept: BTreeMap<u64, u64>,
     tickets: u64,
     line: BTreeMap<Ticket, W>,
 }
@@ -40,7 +37,7 @@ pub struct Turnstile<W> {
 impl<W> Turnstile<W> {
     /// Lets so many through at once.
     pub fn new(at_once: usize) -> Self {
-        Self { free: at_once, kept: BTreeSet::new(), tickets: 0, line: BTreeMap::new() }
+        Self { free: at_once, kept: BTreeMap::new(), tickets: 0, line: BTreeMap::new() }
     }
 
     /// A place for a pod that is seen for the first time, behind all others.
@@ -60,35 +57,34 @@ impl<W> Turnstile<W> {
         self.free += 1;
     }
 
-    /// Comes back out, and is about to come again for the same pod.
-    pub fn keep(&mut self, pod: u64) {
-        if !self.kept.insert(pod) {
+    /// Comes back out, and is about to come again for the same pod. The number tells one keeping from another.
+    pub fn keep(&mut self, pod: u64, number: u64) {
+        if self.kept.insert(pod, number).is_some() {
             self.done();
         }
     }
 
-    /// It did not come again: the place is anybody's.
-    pub fn release(&mut self, pod: u64) {
-        if self.kept.remove(&pod) {
+    /// It did not come again: the place is anybody's, unless it has been kept anew since.
+    pub fn release(&mut self, pod: u64, number: u64) {
+        if self.kept.get(&pod) == Some(&number) {
+            self.kept.remove(&pod);
             self.done();
         }
     }
 
-    /// Lets the next one through, if there is room or its place was kept.
-    pub fn admit(&mut self) -> Option<W> {
-        let came = |pod: &&u64| self.line.keys().any(|ticket| ticket.pod == **pod);
-        if let Some(pod) = self.kept.iter().find(came).copied() {
-            self.release(pod);
-            let first = *self.line.keys().find(|ticket| ticket.pod == pod)?;
-            self.free -= 1;
-            return self.line.remove(&first);
+    /// Lets the next one through, if there is room or its place was kept; tells its pod too.
+    pub fn admit(&mut self) -> Option<(u64, W)> {
+        let is_kept = |ticket: &&Ticket| self.kept.contains_key(&ticket.pod);
+        if let Some(ticket) = self.line.keys().find(is_kept).copied() {
+            self.kept.remove(&ticket.pod);
+            return Some((ticket.pod, self.line.remove(&ticket)?));
         }
         if self.free == 0 {
             return None;
         }
-        let (_, waiting) = self.line.pop_first()?;
+        let (ticket, waiting) = self.line.pop_first()?;
         self.free -= 1;
-        Some(waiting)
+        Some((ticket.pod, waiting))
     }
 }
 
@@ -97,7 +93,7 @@ mod tests {
     use super::*;
 
     fn all(turnstile: &mut Turnstile<&'static str>) -> Vec<&'static str> {
-        std::iter::from_fn(|| turnstile.admit()).collect()
+        std::iter::from_fn(|| turnstile.admit().map(|(_, name)| name)).collect()
     }
 
     #[test]
@@ -107,14 +103,16 @@ mod tests {
         turnstile.join(second, "second's sandbox");
         assert_eq!(all(&mut turnstile), ["second's sandbox"]);
         turnstile.join(first, "first's sandbox");
-        turnstile.keep(second);
+        turnstile.keep(second, 1);
         assert_eq!(all(&mut turnstile), [""; 0], "it is kept");
         turnstile.join(second, "second's container");
         assert_eq!(all(&mut turnstile), ["second's container"], "though the first pod came earlier");
-        turnstile.keep(second);
-        turnstile.release(second);
+        turnstile.keep(second, 2);
+        turnstile.release(second, 1);
+        assert_eq!(all(&mut turnstile), [""; 0], "it was kept anew");
+        turnstile.release(second, 2);
         assert_eq!(all(&mut turnstile), ["first's sandbox"]);
-        turnstile.release(second);
+        turnstile.release(second, 2);
         turnstile.join(second, "one too many");
         assert_eq!(all(&mut turnstile), [""; 0], "it is released once");
     }
@@ -128,7 +126,7 @@ mod tests {
         turnstile.join(first, "first's container");
         turnstile.join(first, "first's other container");
         let mut order = Vec::new();
-        while let Some(next) = turnstile.admit() {
+        while let Some((_, next)) = turnstile.admit() {
             order.push(next);
             turnstile.done();
         }
