@@ -206,6 +206,19 @@ impl Node {
         Ok(self.kubelet.as_ref().context("no kubelet was started on this node")?.log())
     }
 
+    /// Prints what the kubelet wrote last, for whoever has to find out why a scenario failed.
+    pub fn tell_log(&self) {
+        const LINES: usize = 200;
+        match self.log().and_then(|log| Ok(fs::read_to_string(log)?)) {
+            Ok(text) => {
+                let lines: Vec<_> = text.lines().collect();
+                let last = lines.split_at(lines.len().saturating_sub(LINES)).1;
+                eprintln!("the last of the kubelet's log:\n{}\n", last.join("\n"));
+            }
+            Err(error) => eprintln!("the kubelet's log can't be read: {error:#}"),
+        }
+    }
+
     /// What a command of ours, `bulkhead status` for one, prints about this node.
     pub fn ask_bulkhead(&self, words: &[&str]) -> Result<String> {
         let mut command = self.setup.netns.command(parts::bulkhead()?);

@@ -120,7 +120,9 @@ impl Scenes {
                 continue;
             }
             let scene = self.scene(flavour)?;
-            scenario(scene).with_context(|| format!("on the kubelet of {flavour}"))?;
+            scenario(scene)
+                .inspect_err(|_| scene.node().tell_log())
+                .with_context(|| format!("on the kubelet of {flavour}"))?;
         }
         Ok(())
     }

@@ -142,7 +142,7 @@ impl Stage {
         let stage = stage.as_mut().context("there is no stage")?;
         stage.plane.namespace(name)?;
         let home = Namespace::new(stage.plane.kubectl(), name);
-        let played = scenario(stage, &home);
+        let played = scenario(stage, &home).inspect_err(|_| stage.node.tell_log());
         stage.api.pass();
         stage.runtime.pass();
         played
@@ -503,9 +503,10 @@ fn a_process_that_stands_still_shows_on_the_way_to_it() -> Result<()> {
     })
 }
 
-/// Begins a pod, and lets the delay pass after the node has begun with it.
+/// Begins a pod whose sandbox waits for its volume, so that nothing goes on beside one of them, and lets the delay
+/// pass after the node has begun with it.
 fn begin_and_stand_still(home: &Namespace, pod: &str) -> Result<()> {
-    home.run(pod, PLAIN)?;
+    home.run(pod, &format!("{PLAIN}\nvolumes: [{{ name: host, hostPath: {{ path: / }} }}]"))?;
     home.until(pod, "the node's first word", |found: &Value| {
         ensure!(condition(found, "Initialized").is_object(), "the node has said nothing");
         Ok(())

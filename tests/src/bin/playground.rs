@@ -64,8 +64,8 @@ fn in_netns(name: &str, ground: &Ground) -> String {
 
 /// Until a signal ends this process, after which the ground takes itself back.
 fn stay(containerd: &Containerd) -> ! {
-    println!("CRI socket  {}", containerd.socket().display());
     println!("Ctrl-C takes everything back.");
+    println!("CRI socket  {}", containerd.socket().display());
     loop {
         thread::park();
     }
