@@ -39,3 +39,4 @@ pub mod stage;
 pub mod status;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod waiting;

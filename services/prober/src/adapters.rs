@@ -8,7 +8,7 @@ pub mod tcp;
 mod tls;
 
 use crate::{
-    core::{check::Check, facts::Outcome},
+    core::{check::Check, outcome::Outcome},
     ports::{Subject, Target},
 };
 use chassis::Bus;

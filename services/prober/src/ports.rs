@@ -1,6 +1,6 @@
 //! The outside world as the actors see it.
 
-use crate::core::{check::Check, facts::Outcome};
+use crate::core::{check::Check, outcome::Outcome};
 use futures::future::LocalBoxFuture;
 use messages::{ContainerName, PodUid, prober::ProbeKind};
 use std::time::Duration;

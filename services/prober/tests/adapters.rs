@@ -4,7 +4,7 @@
 use http::header;
 use prober::{
     adapters::{grpc, http::Http, tcp},
-    core::{check::HttpGet, facts::Outcome},
+    core::{check::HttpGet, outcome::Outcome},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::{

@@ -3,7 +3,7 @@
 //! Every start asks first, as the stock kubelet does: the pull policy may want a fresh look, and
 //! the image may have been collected. The answer counts for that one attempt.
 
-use super::{backoff, moment::Moment, plan::Waiting, situation::Situation, spec::Part};
+use super::{backoff, moment::Moment, situation::Situation, spec::Part, waiting::Waiting};
 use messages::{Fault, cri_bridge::ImageState};
 use std::time::Duration;
 

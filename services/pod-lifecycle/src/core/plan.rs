@@ -17,26 +17,10 @@ use super::{
     sandbox::{self, Sandboxing},
     situation::{Failed, Situation},
     spec::{self, Part},
+    waiting::Waiting,
 };
-use messages::{Fault, cri_bridge::ContainerState, pod_lifecycle::ContainerKind};
+use messages::{cri_bridge::ContainerState, pod_lifecycle::ContainerKind};
 use std::collections::BTreeMap;
-
-/// What is shown of a container that does not run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Waiting {
-    /// `state.waiting.reason`.
-    pub reason: String,
-    /// `state.waiting.message`.
-    pub message: String,
-    /// Set for back-offs: which round it is, so that each is told of once.
-    pub round: Option<u32>,
-}
-
-impl From<&Fault> for Waiting {
-    fn from(fault: &Fault) -> Self {
-        Self { reason: fault.reason.clone(), message: fault.message.clone(), round: None }
-    }
-}
 
 /// What to do and what to show.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

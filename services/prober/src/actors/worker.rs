@@ -4,8 +4,9 @@ use super::pods::{Pods, Verdicts};
 use crate::{
     core::{
         check::{Check, Unresolved},
-        facts::{Effect, Fact, Now, Outcome, Settled},
+        facts::{Effect, Fact, Now, Settled},
         fleet::Wanted,
+        outcome::Outcome,
         tidings::Tidings,
         timing::Timing,
         worker::Worker as Core,

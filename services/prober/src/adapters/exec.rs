@@ -1,6 +1,6 @@
 //! Exec probes: cri-bridge runs the command, from its own copy of the spec.
 
-use crate::{core::facts::Outcome, ports::Subject};
+use crate::{core::outcome::Outcome, ports::Subject};
 use chassis::{Bus, error};
 use messages::cri_bridge::{ExecProbe, ExecProbeReply};
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! gRPC probes: `grpc.health.v1.Health/Check`, in plaintext, must answer SERVING.
 
 use super::{HostPort, socket};
-use crate::core::{facts::Outcome, headers::USER_AGENT};
+use crate::core::{headers::USER_AGENT, outcome::Outcome};
 use hyper_util::rt::TokioIo;
 use proto::grpc::health::v1::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,

@@ -8,7 +8,7 @@ use super::{
     socket::{self, Socket},
     tls,
 };
-use crate::core::{check::HttpGet, facts::Outcome, headers::Headers};
+use crate::core::{check::HttpGet, headers::Headers, outcome::Outcome};
 use ::http::{Request, StatusCode, header};
 use futures::future::{Either, select};
 use http_body_util::{BodyExt, Empty};

@@ -1,7 +1,7 @@
 //! TCP probes: a connection that opens is well.
 
 use super::{HostPort, socket};
-use crate::core::facts::Outcome;
+use crate::core::outcome::Outcome;
 use std::time::Duration;
 
 /// Opens a connection and closes it again.

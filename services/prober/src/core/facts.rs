@@ -1,6 +1,6 @@
 //! What a worker is told, and what it wants done.
 
-use super::tidings::Tidings;
+use super::{outcome::Outcome, tidings::Tidings};
 use messages::{BootTime, prober::Finding};
 use std::time::Duration;
 
@@ -27,28 +27,6 @@ pub struct View {
     pub started: bool,
     /// The pod is being stopped.
     pub terminating: bool,
-}
-
-/// How one probe went.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// Well.
-    Success,
-    /// Well, but somebody should look.
-    Warning(String),
-    /// Not well.
-    Failure(String),
-    /// The probe itself went wrong; no result.
-    Errored(String),
-    /// A compartment of ours was away; no result, and nothing that the pod's owner could mend.
-    NotTried(String),
-}
-
-impl Outcome {
-    /// The container is well.
-    pub fn is_success(&self) -> bool {
-        matches!(self, Self::Success | Self::Warning(_))
-    }
 }
 
 /// What can happen to a worker.

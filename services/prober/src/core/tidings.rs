@@ -1,6 +1,6 @@
 //! How the outcome of a probe is told: the kubelet's event reasons and sentences.
 
-use super::facts::Outcome;
+use super::outcome::Outcome;
 use messages::prober::ProbeKind;
 
 /// The longest message that verdicts and events carry, in bytes.

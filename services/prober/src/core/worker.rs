@@ -14,8 +14,9 @@
 //! Until thresholds settle on something about an instance nothing is said about it.
 
 use super::{
-    facts::{Beginning, Effect, Fact, Now, Outcome, Settled, View},
+    facts::{Beginning, Effect, Fact, Now, Settled, View},
     infancy::Infancy,
+    outcome::Outcome,
     tidings,
     timing::Timing,
 };

@@ -3,6 +3,7 @@
 //! The first fault ends the look. Rules that only the API server can check (quota, priority classes)
 //! are not here; sentences are our own.
 
+mod amounts;
 mod containers;
 mod names;
 mod security;
@@ -69,7 +70,7 @@ fn pod_spec(spec: &PodSpec) -> Result<(), Refusal> {
     )?;
     let os = spec.os.as_ref().map(|os| os.name.as_str());
     one_of(os, &["linux", "windows"], "spec.os.name")?;
-    containers::amounts(spec.overhead.as_ref(), "spec.overhead")?;
+    amounts::amounts(spec.overhead.as_ref(), "spec.overhead")?;
     let resources = spec.resources.as_ref();
     resources.map_or(Ok(()), |resources| containers::resources(resources, "spec.resources"))
 }

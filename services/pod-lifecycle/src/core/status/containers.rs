@@ -4,7 +4,7 @@
 use super::states::{
     assumed, cut_messages, ended, lost, running, terminated, user, waiting_by_default, waiting_for,
 };
-use crate::core::{plan::Waiting, situation::Situation, spec::Part};
+use crate::core::{situation::Situation, spec::Part, waiting::Waiting};
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, VolumeMount, VolumeMountStatus};
 use messages::{cri_bridge, pod_lifecycle::ContainerKind};
 use std::collections::BTreeMap;

@@ -1,16 +1,16 @@
 //! Containers: names, images, ports, environment, resources, probes and hooks.
 
-use super::{Refusal, hold, names, one_of, refuse, security, volumes};
+use super::{Refusal, amounts::amounts, hold, names, one_of, security, volumes};
 use crate::core::spec;
 use k8s_openapi::{
     api::core::v1::{
         Container, ContainerPort, EnvVar, HTTPGetAction, Lifecycle, LifecycleHandler, PodSpec, Probe,
         ResourceRequirements,
     },
-    apimachinery::pkg::{api::resource::Quantity, util::intstr::IntOrString},
+    apimachinery::pkg::util::intstr::IntOrString,
 };
 use messages::Amount;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 pub(super) fn check(spec: &PodSpec) -> Result<(), Refusal> {
     hold(!spec.containers.is_empty(), "spec.containers", "a pod needs at least one container")?;
@@ -108,20 +108,6 @@ pub(super) fn resources(resources: &ResourceRequirements, at: &str) -> Result<()
         hold(!above, format!("{at}.requests[{name}]"), "must not be above its limit")?;
     }
     Ok(())
-}
-
-pub(super) fn amounts(list: Option<&BTreeMap<String, Quantity>>, at: &str) -> Result<(), Refusal> {
-    list.into_iter()
-        .flatten()
-        .try_for_each(|(name, quantity)| amount(&quantity.0, format!("{at}[{name:.80}]")))
-}
-
-pub(super) fn amount(text: &str, field: String) -> Result<(), Refusal> {
-    match text.parse::<Amount>() {
-        Ok(amount) if amount < Amount::whole(0) => refuse(field, "must not be negative"),
-        Ok(_) => Ok(()),
-        Err(error) => refuse(field, error.to_string()),
-    }
 }
 
 fn probes(container: &Container, at: &str, plain_init: bool) -> Result<(), Refusal> {

@@ -38,7 +38,7 @@ fn source(volume: &Volume, at: &str) -> Result<(), Refusal> {
         one_of(host.type_.as_deref(), &HOST_PATH_TYPES, format!("{at}.hostPath.type"))?;
     }
     if let Some(limit) = volume.empty_dir.as_ref().and_then(|dir| dir.size_limit.as_ref()) {
-        super::containers::amount(&limit.0, format!("{at}.emptyDir.sizeLimit"))?;
+        super::amounts::amount(&limit.0, format!("{at}.emptyDir.sizeLimit"))?;
     }
     let projected = volume.projected.iter().flat_map(|projected| projected.sources.iter().flatten());
     let projected =
