@@ -24,7 +24,9 @@ use messages::{
     status_reporter::{About, RecordEvent, Severity},
 };
 use proto::runtime::v1 as cri;
-use std::{collections::BTreeMap, fs, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap, fs, num::NonZero, rc::Rc, sync::Arc, thread::available_parallelism, time::Duration,
+};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
@@ -70,6 +72,7 @@ pub(crate) async fn begin(service: &Service, tasks: &mut JoinSet<()>) -> Result<
     let (following, followed) = watch::channel(Following::default());
     let (sayings, said) = mpsc::unbounded_channel();
     tasks.spawn_local(loops::saying::say(service.bus.clone(), said));
+    let at_once = turnstile::at_once(available_parallelism().map_or(1, NonZero::get));
     let world = World {
         sayings,
         runtime,
@@ -79,8 +82,9 @@ pub(crate) async fn begin(service: &Service, tasks: &mut JoinSet<()>) -> Result<
         events: service.events.clone(),
         claims,
         links: names::LINKS.into(),
-        starts: Gate::new(turnstile::AT_ONCE).with_patience(turnstile::PATIENCE).start(),
-        ends: Gate::new(turnstile::AT_ONCE).with_patience(turnstile::PATIENCE).start(),
+        starts: Gate::new(at_once).with_patience(turnstile::PATIENCE).start(),
+        // An end waits more and works less.
+        ends: Gate::new(2 * at_once).with_patience(turnstile::PATIENCE).start(),
         pulls: Gate::new(settings.pulls_at_once).with_rate(settings.pull_rate).start(),
         settings,
         node: known,
