@@ -101,17 +101,22 @@ fn main() -> Result<()> {
         bail!("{reason}");
     }
     let mut table = Table::new(&plan);
+    let mut failed = None;
     for part in [Part::Floor, Part::Stock, Part::Ours] {
         if arguments.parts.contains(&part) {
             eprintln!("{part}: measuring");
-            table.add(part, measure(part, &plan)?);
+            // What was measured of the others is not lost.
+            match measure(part, &plan) {
+                Ok(figures) => table.add(part, figures),
+                Err(error) => failed = Some(error.context(format!("measuring {part}"))),
+            }
         }
     }
     println!("{}\n\n{table}", machine::describe(&plan)?);
     if let Some(path) = arguments.json {
         fs::write(path, serde_json::to_string_pretty(&table.json(&machine::describe(&plan)?))?)?;
     }
-    Ok(())
+    failed.map_or(Ok(()), Err)
 }
 
 fn lacking(chosen: &[Part]) -> Option<String> {

@@ -15,6 +15,7 @@ mod address;
 mod asking;
 mod confirmations;
 mod connection;
+mod doubt;
 mod error;
 mod events;
 mod fence;

@@ -4,6 +4,7 @@ use super::{
     Bus,
     address::Address,
     connection::Link,
+    doubt::Doubt,
     headers::{Misfit, Received},
     ledger::{Ledger, Settled},
     place,
@@ -25,7 +26,10 @@ use std::{
     task::{Context as TaskContext, Poll},
     time::Duration,
 };
-use tokio::{sync::mpsc, time::sleep};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep, sleep_until},
+};
 use tracing::{debug, error, warn};
 
 /// What was heard and not yet taken; beyond it the server is made to wait.
@@ -118,6 +122,8 @@ enum Ended {
     Unheard,
     /// The connection was made anew, and the stream may be another.
     Reconnected,
+    /// The stream may hold what was not read.
+    Doubtful,
     /// The stream is not there, or its reading was broken off.
     Lost(Failure),
 }
@@ -131,7 +137,7 @@ impl<S: State> Follower<S> {
             let connection = self.link.made_after(0).await;
             match self.read(connection).await {
                 Ended::Unheard => return,
-                Ended::Reconnected => pause = PAUSES.0,
+                Ended::Reconnected | Ended::Doubtful => pause = PAUSES.0,
                 Ended::Lost(why) => {
                     debug!(stream = self.address.stream(), error = error::chain(&*why), "not heard");
                     sleep(pause).await;
@@ -151,23 +157,35 @@ impl<S: State> Follower<S> {
             biased;
             () = out.closed() => Ended::Unheard,
             _ = link.made_after(connection) => Ended::Reconnected,
-            why = self.read_on() => Ended::Lost(why),
+            read = self.read_on() => read.map_or_else(Ended::Lost, |()| Ended::Doubtful),
         }
     }
 
-    /// Reads until that is no longer possible, and returns why.
-    async fn read_on(&mut self) -> Failure {
-        let (mut messages, end) = match open(&self.context, &self.address).await {
-            Ok(opened) => opened,
-            Err(why) => return why,
-        };
+    /// Reads until something may be missing, or until that is no longer possible.
+    async fn read_on(&mut self) -> Result<(), Failure> {
+        let (stream, mut messages, end) = open(&self.context, &self.address).await?;
         self.ledger.begin(end == 0);
+        let mut doubt = Doubt::new(end, Instant::now());
         loop {
             self.hand_on().await;
-            match messages.next().await {
-                Some(Ok(message)) => self.take(&message, end),
-                Some(Err(why)) => return why.into(),
-                None => return "the reading ended".into(),
+            let message = tokio::select! {
+                biased;
+                () = sleep_until(doubt.look()) => None,
+                message = messages.next() => Some(message.ok_or("the reading ended")??),
+            };
+            let Some(message) = message else {
+                let is_missing = doubt.has_gap() || {
+                    let last = stream.get_info().await?.state.last_sequence;
+                    doubt.is_behind(last, Instant::now())
+                };
+                if is_missing {
+                    return Ok(());
+                }
+                continue;
+            };
+            self.take(&message, end);
+            if let Ok(info) = message.info() {
+                doubt.read(info.stream_sequence, Instant::now());
             }
         }
     }
@@ -264,7 +282,10 @@ enum Unreadable {
 
 /// A consumer of all last values and what follows, and the sequence of the newest of those values; 0
 /// when there is none.
-async fn open(context: &Context, address: &Address) -> Result<(Ordered, u64), Failure> {
+async fn open(
+    context: &Context,
+    address: &Address,
+) -> Result<(jetstream::stream::Stream, Ordered, u64), Failure> {
     let name = address.stream();
     let stream = context.get_stream(&name).await?;
     let state = &stream.cached_info().state;
@@ -278,5 +299,6 @@ async fn open(context: &Context, address: &Address) -> Result<(Ordered, u64), Fa
         ..OrderedConfig::default()
     };
     let consumer = context.create_consumer_on_stream(config, &name).await?;
-    Ok((consumer.messages().await?, end))
+    let messages = consumer.messages().await?;
+    Ok((stream, messages, end))
 }
