@@ -163,7 +163,7 @@ impl<S: State> Follower<S> {
 
     /// Reads until something may be missing, or until that is no longer possible.
     async fn read_on(&mut self) -> Result<(), Failure> {
-        let (stream, mut messages, end) = open(&self.context, &self.address).await?;
+        let (consumer, mut messages, end) = open(&self.context, &self.address).await?;
         self.ledger.begin(end == 0);
         let mut doubt = Doubt::new(end, Instant::now());
         loop {
@@ -175,10 +175,12 @@ impl<S: State> Follower<S> {
             };
             let Some(message) = message else {
                 let is_missing = doubt.has_gap() || {
-                    let last = stream.get_info().await?.state.last_sequence;
+                    let last = consumer.stream.get_info().await?.state.last_sequence;
                     doubt.is_behind(last, Instant::now())
                 };
                 if is_missing {
+                    drop(messages);
+                    consumer.delete().await;
                     return Ok(());
                 }
                 continue;
@@ -280,25 +282,37 @@ enum Unreadable {
     Forged,
 }
 
-/// A consumer of all last values and what follows, and the sequence of the newest of those values; 0
-/// when there is none.
-async fn open(
-    context: &Context,
-    address: &Address,
-) -> Result<(jetstream::stream::Stream, Ordered, u64), Failure> {
-    let name = address.stream();
-    let stream = context.get_stream(&name).await?;
+/// What the server keeps for one reading.
+struct Consumer {
+    stream: jetstream::stream::Stream,
+    name: Option<String>,
+}
+
+impl Consumer {
+    /// Has the server forget it, which it does by itself half a minute after the reader has gone.
+    async fn delete(self) {
+        let Some(name) = self.name else { return };
+        if let Err(failure) = self.stream.delete_consumer(&name).await {
+            debug!(name, error = error::chain(&failure), "an earlier reading's consumer stays for a while");
+        }
+    }
+}
+
+/// A consumer of all last values and what follows, what it delivers, and the sequence of the newest of those
+/// values; 0 when there is none.
+async fn open(context: &Context, address: &Address) -> Result<(Consumer, Ordered, u64), Failure> {
+    let stream = context.get_stream(address.stream()).await?;
     let state = &stream.cached_info().state;
     let end = if state.messages == 0 { 0 } else { state.last_sequence };
     let inbox = context.client().new_inbox();
+    let name = inbox.rsplit('.').next().map(str::to_owned);
     let config = OrderedConfig {
-        name: inbox.rsplit('.').next().map(str::to_owned),
+        name: name.clone(),
         deliver_subject: inbox,
         // Of each subject the stream holds only the last; asking for that needs a filter.
         deliver_policy: DeliverPolicy::All,
         ..OrderedConfig::default()
     };
-    let consumer = context.create_consumer_on_stream(config, &name).await?;
-    let messages = consumer.messages().await?;
-    Ok((stream, messages, end))
+    let messages = context.create_consumer_on_stream(config, address.stream()).await?.messages().await?;
+    Ok((Consumer { stream, name }, messages, end))
 }
