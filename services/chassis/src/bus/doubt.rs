@@ -66,12 +66,15 @@ impl Doubt {
 mod tests {
     use super::*;
 
+    /// A sentence, seconds and sequences of what was read, the stream's last sequence, and what is thought of it:
+    /// a gap, behind the end, and the second of the next look.
+    type Row<'a> = (&'a str, &'a [(u64, u64)], u64, (bool, bool, u64));
+
     #[test]
     fn a_gap_and_an_unread_end_have_the_stream_read_once_more() {
         let begin = Instant::now();
         let second = |seconds| begin + Duration::from_secs(seconds);
-        type Read<'a> = &'a [(u64, u64)];
-        let cases: &[(&str, Read, u64, (bool, bool, u64))] = &[
+        let cases: &[Row] = &[
             ("nothing came", &[], 9, (false, false, 10)),
             ("what was there has gaps", &[(1, 3), (1, 9)], 9, (false, false, 10)),
             ("one after the other", &[(11, 10), (12, 11)], 11, (false, false, 14)),
