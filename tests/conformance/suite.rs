@@ -31,7 +31,7 @@ pub(crate) fn run(cluster: &Cluster, selection: &Selection, run: Run<'_>) -> Res
     process.finish(run.patience)?;
     let path = run.folder.join(REPORT);
     let told = std::fs::read(&path).with_context(|| {
-        format!("the suite left no {}; its log ends:\n{}", path.display(), process.tail())
+        format!("the suite left no {}; its log ends:\n{}", path.display(), process.tail(15))
     })?;
     report::read(&told)
 }

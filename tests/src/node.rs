@@ -208,15 +208,8 @@ impl Node {
 
     /// Prints what the kubelet wrote last, for whoever has to find out why a scenario failed.
     pub fn tell_log(&self) {
-        const LINES: usize = 200;
-        match self.log().and_then(|log| Ok(fs::read_to_string(log)?)) {
-            Ok(text) => {
-                let lines: Vec<_> = text.lines().collect();
-                let last = lines.split_at(lines.len().saturating_sub(LINES)).1;
-                eprintln!("the last of the kubelet's log:\n{}\n", last.join("\n"));
-            }
-            Err(error) => eprintln!("the kubelet's log can't be read: {error:#}"),
-        }
+        let told = self.kubelet.as_ref().map(|kubelet| kubelet.tail(200));
+        eprintln!("the last of the kubelet's log:\n{}\n", told.unwrap_or_default());
     }
 
     /// What a command of ours, `bulkhead status` for one, prints about this node.
@@ -236,7 +229,7 @@ impl Node {
     pub fn stop_kubelet(&mut self) -> Result<()> {
         let mut kubelet = self.kubelet.take().context("no kubelet was started on this node")?;
         let status = kubelet.terminate()?;
-        ensure!(status.success(), "the kubelet ended with {status}; its log ends:\n{}", kubelet.tail());
+        ensure!(status.success(), "the kubelet ended with {status}; its log ends:\n{}", kubelet.tail(15));
         Ok(())
     }
 }

@@ -45,7 +45,9 @@ impl Process {
     pub fn check_alive(&mut self) -> Result<()> {
         match self.child.try_wait()? {
             None => Ok(()),
-            Some(status) => Err(anyhow!("{} ended with {status}; its log ends:\n{}", self.name, self.tail())),
+            Some(status) => {
+                Err(anyhow!("{} ended with {status}; its log ends:\n{}", self.name, self.tail(15)))
+            }
         }
     }
 
@@ -56,7 +58,7 @@ impl Process {
             Err(ended) => Ok(Some(ended)),
             Ok(()) => ready().map(|()| None),
         });
-        match ended.with_context(|| format!("the log of {} ends:\n{}", self.name, self.tail()))? {
+        match ended.with_context(|| format!("the log of {} ends:\n{}", self.name, self.tail(15)))? {
             Some(ended) => Err(ended),
             None => Ok(()),
         }
@@ -78,7 +80,7 @@ impl Process {
     /// Waits until the program ends by itself; its exit status is for the caller to judge.
     pub fn finish(&mut self, patience: Duration) -> Result<ExitStatus> {
         let what = format!("the end of {}", self.name);
-        wait::until(&what, patience, || self.child.try_wait()?.ok_or_else(|| anyhow!("{}", self.tail())))
+        wait::until(&what, patience, || self.child.try_wait()?.ok_or_else(|| anyhow!("{}", self.tail(15))))
     }
 
     /// Kills the program as `kill -9` does and waits until it is gone.
@@ -88,12 +90,12 @@ impl Process {
         Ok(())
     }
 
-    /// The last lines of the log.
-    pub fn tail(&self) -> String {
+    /// So many of the last lines of the log.
+    pub fn tail(&self, count: usize) -> String {
         let log = fs::read(&self.log).unwrap_or_default();
         let text = String::from_utf8_lossy(&log);
         let lines: Vec<&str> = text.lines().collect();
-        lines[lines.len().saturating_sub(15)..].join("\n")
+        lines[lines.len().saturating_sub(count)..].join("\n")
     }
 }
 

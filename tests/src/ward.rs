@@ -86,7 +86,7 @@ impl<F> Ward<F> {
     }
 
     fn last_words(&mut self) -> String {
-        let tail = self.node.kubelet().map(|kubelet| kubelet.tail()).unwrap_or_default();
+        let tail = self.node.kubelet().map(|kubelet| kubelet.tail(15)).unwrap_or_default();
         format!("on the kubelet of {}, whose log ends:\n{tail}\n", self.flavour)
     }
 }

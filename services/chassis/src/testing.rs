@@ -25,11 +25,13 @@ use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
     fs::{self, File},
-    io,
-    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    net::{Ipv4Addr, SocketAddr, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -40,11 +42,14 @@ const STARTING: Duration = Duration::from_secs(20);
 /// The node of a test.
 const NODE: &str = "node-1";
 
-/// A running `nats-server` on a free loopback port, empty at its start. Killed when dropped.
+/// The port of every server, each of which has an address of its own.
+const PORT: u16 = 14222;
+
+/// A running `nats-server` on a loopback address of its own, empty at its start. Killed when dropped.
 pub struct BusServer {
     program: PathBuf,
     dir: TempDir,
-    port: u16,
+    address: SocketAddr,
     keys: BTreeMap<Owner, KeyPair>,
     child: Option<Child>,
 }
@@ -73,9 +78,9 @@ impl BusServer {
     /// When it does not start.
     pub fn of(program: &Path) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder can be made");
-        let port = free_port();
+        let address = SocketAddr::from((own_address(), PORT));
         let keys = Owner::ALL.into_iter().map(|owner| (owner, KeyPair::new_user())).collect();
-        let mut server = Self { program: program.to_owned(), dir, port, keys, child: None };
+        let mut server = Self { program: program.to_owned(), dir, address, keys, child: None };
         fs::write(server.path("nats.json"), server.config().to_string()).expect("a file can be written");
         server.start_again();
         server
@@ -83,7 +88,7 @@ impl BusServer {
 
     /// The server's URL.
     pub fn url(&self) -> String {
-        format!("nats://127.0.0.1:{}", self.port)
+        format!("nats://{}", self.address)
     }
 
     /// The node whose bus it is.
@@ -99,7 +104,7 @@ impl BusServer {
         }
     }
 
-    /// Starts the server again at the same port, empty.
+    /// Starts the server again at the same address, empty.
     ///
     /// # Panics
     /// When it does not start.
@@ -221,7 +226,7 @@ impl BusServer {
             json!({"nkey": key.public_key(), "permissions": permissions(&node, ROWS, *owner)})
         };
         json!({
-            "listen": format!("127.0.0.1:{}", self.port),
+            "listen": self.address.to_string(),
             "max_payload": MAX_PAYLOAD,
             "jetstream": {"store_dir": self.path("store"), "max_memory_store": reserved_bytes()},
             "authorization": {"users": self.keys.iter().map(user).collect::<Vec<_>>()},
@@ -229,9 +234,8 @@ impl BusServer {
     }
 
     fn wait_until_it_listens(&self) {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
         let since = Instant::now();
-        while TcpStream::connect(address).is_err() {
+        while TcpStream::connect(self.address).is_err() {
             let log = fs::read_to_string(self.path("log")).unwrap_or_default();
             assert!(since.elapsed() < STARTING, "nats-server does not listen:\n{log}");
             sleep(Duration::from_millis(5));
@@ -253,8 +257,10 @@ impl Drop for BusServer {
     }
 }
 
-fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
-    let address = listener.and_then(|listener: TcpListener| listener.local_addr());
-    address.map_err(|failure: io::Error| failure.kind()).expect("loopback has a free port").port()
+/// A loopback address that no other server and no other test process uses: a port that was found free may be
+/// another's before the server listens there.
+fn own_address() -> Ipv4Addr {
+    static SERVERS: AtomicU8 = AtomicU8::new(1);
+    let [.., high, low] = std::process::id().to_be_bytes();
+    Ipv4Addr::new(127, high, low, SERVERS.fetch_add(1, Ordering::Relaxed))
 }

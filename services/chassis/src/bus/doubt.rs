@@ -1,17 +1,16 @@
 //! Whether a reading may have missed something. Pure.
 //!
 //! Each message of a stream has a sequence. A gap is mostly a value that a newer one has replaced. But
-//! nats-server 2.15.2 was seen to pass over values that its stream holds, once in some thousand with pods
-//! coming and going by tens; the reader's own count of messages does not show it. What nobody hears would
-//! leave a pod waiting for ever, so what looks like a gap has the stream read once more.
+//! nats-server 2.15.2 was seen to pass over values that its stream holds, with pods coming and going by
+//! tens; the reader's own count of messages does not show it. What nobody hears would leave a pod waiting
+//! for ever, so what looks like a gap has the stream read once more.
 
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// So long after a gap, and after the last message, it is looked whether anything is missing.
 const SOON: Duration = Duration::from_secs(2);
-/// A reading lasts so long at least before its stream is read once more: the server keeps what served an earlier
-/// reading for half a minute.
+/// A reading lasts so long at least before its stream is read once more, since nearly every burst has gaps.
 const LEAST: Duration = Duration::from_secs(10);
 /// It is looked so often while nothing happens.
 const NOW_AND_THEN: Duration = Duration::from_secs(30);
@@ -26,10 +25,10 @@ pub(super) struct Doubt {
 }
 
 impl Doubt {
-    /// A reading begins: of what was there, up to this sequence, the last values alone are left.
-    pub(super) fn new(end: u64, now: Instant) -> Self {
+    /// A reading begins: of what was said before, up to this sequence, the last values alone are left, or nothing.
+    pub(super) fn new(last: u64, now: Instant) -> Self {
         let earliest = now + LEAST;
-        Self { newest: end, has_gap: false, earliest, look: earliest }
+        Self { newest: last, has_gap: false, earliest, look: earliest }
     }
 
     /// A message was read.

@@ -165,7 +165,8 @@ impl<S: State> Follower<S> {
     async fn read_on(&mut self) -> Result<(), Failure> {
         let (consumer, mut messages, end) = open(&self.context, &self.address).await?;
         self.ledger.begin(end == 0);
-        let mut doubt = Doubt::new(end, Instant::now());
+        let last = consumer.stream.cached_info().state.last_sequence;
+        let mut doubt = Doubt::new(last, Instant::now());
         loop {
             self.hand_on().await;
             let message = tokio::select! {

@@ -190,13 +190,13 @@ impl<'a> Situation<'a> {
     /// A sandbox need not wait for the volumes: they are there, or nothing suggests that they will not be soon.
     /// Otherwise a pod that can't start would hold an address, and be `PodReadyToStartContainers`.
     pub fn volumes_are_in_sight(&self) -> bool {
-        let has_faults = match self.world.volumes.get().map(|volumes| &volumes.phase) {
+        let may_come = match self.world.volumes.get().map(|volumes| &volumes.phase) {
             Some(VolumesPhase::Ready) => return true,
-            Some(VolumesPhase::Preparing { fault }) => fault.is_some(),
-            Some(VolumesPhase::Releasing { .. }) => true,
-            None => !self.world.volumes.is_absent(),
+            Some(VolumesPhase::Preparing { fault }) => fault.is_none(),
+            Some(VolumesPhase::Releasing { .. }) => false,
+            None => self.world.volumes.is_absent(),
         };
-        !has_faults && spec::volumes_are_at_hand(self.spec)
+        may_come && spec::volumes_are_at_hand(self.spec)
     }
 
     /// What a probe has settled on about this very instance.

@@ -82,18 +82,19 @@ pub fn perform(deed: &Deed) -> Result<(), Fault> {
         Deed::Mount { at, what } => mount_at(at, *what),
         Deed::CheckHostPath { path, kind } => check_host_path(path, *kind),
         Deed::BindSubpath { root, below, at } => Ok(subpath::bind(root, below, at)?),
-        Deed::UnmountBelow { folder } => unmount_below(folder),
+        Deed::UnmountBelow { folder } => unmount_all(&table()?, folder),
     }
 }
 
-/// Whether a deed touches nothing but the kernel's own memory, so that it can't hang.
-pub fn is_quick(deed: &Deed) -> bool {
+/// Does a deed that touches nothing but the kernel's own memory, so that it can't hang; `None` for any other.
+pub fn perform_in_memory(deed: &Deed) -> Option<Result<(), Fault>> {
     match deed {
-        Deed::Mount { .. } => true,
+        Deed::Mount { at, what } => Some(mount_at(at, *what)),
         Deed::UnmountBelow { folder } => {
-            read_table().is_ok_and(|table| mount_table::is_memory_below(&table, folder))
+            let table = read_table().ok()?;
+            mount_table::is_memory_below(&table, folder).then(|| unmount_all(&table, folder))
         }
-        Deed::CheckHostPath { .. } | Deed::BindSubpath { .. } => false,
+        Deed::CheckHostPath { .. } | Deed::BindSubpath { .. } => None,
     }
 }
 
@@ -146,9 +147,9 @@ fn mount_with(name: &str, at: &Path, options: &str) -> Result<(), Errno> {
     }
 }
 
-fn unmount_below(folder: &Path) -> Result<(), Fault> {
+fn unmount_all(table: &str, folder: &Path) -> Result<(), Fault> {
     let mut first = Ok(());
-    for at in mount_table::below(&table()?, folder) {
+    for at in mount_table::below(table, folder) {
         if let Err(source) = unmount(&at, UnmountFlags::NOFOLLOW) {
             first = first.and(Err(Fault::Unmount { at, source }));
         }

@@ -20,6 +20,7 @@ use std::{
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     process::{Child, Command},
+    task::spawn_blocking,
     time::timeout,
 };
 
@@ -126,8 +127,9 @@ async fn converse(child: &mut Child, deed: &Deed) -> io::Result<Vec<u8>> {
 impl Mounter for Workers {
     fn perform<'a>(&'a self, deed: &'a Deed) -> LocalBoxFuture<'a, Result<(), String>> {
         let working = async {
-            if kernel::is_quick(deed) {
-                return kernel::perform(deed).map_err(|failure| chassis::error::chain(&failure));
+            let quick = deed.clone();
+            if let Ok(Some(done)) = spawn_blocking(move || kernel::perform_in_memory(&quick)).await {
+                return done.map_err(|failure| chassis::error::chain(&failure));
             }
             let done = self.work(deed).await;
             done.unwrap_or_else(|failure| Err(chassis::error::chain(&failure)))

@@ -108,6 +108,16 @@ fn merged(play: &Play, patch: &Value, version: u64) -> Box<Node> {
     accepted(node, version)
 }
 
+/// What the API server makes of the patch that tells of it.
+fn cri_bridge_falls_silent(play: &mut Play) -> Box<Node> {
+    play.later(15);
+    play.hear(Owner::PodLifecycle);
+    play.hear(Owner::VolumeMounter);
+    play.later(6);
+    let effects = play.fact(Fact::Tick);
+    merged(play, patched(&effects).unwrap(), 2)
+}
+
 fn ready(node: &Node) -> (&str, &str) {
     let condition = conditions_of(node).iter().find(|condition| condition.type_ == "Ready").unwrap();
     (&condition.status, condition.message.as_deref().unwrap())
@@ -214,12 +224,7 @@ fn a_status_is_written_every_few_minutes_in_any_case() {
 #[test]
 fn a_silent_compartment_makes_the_node_unready_at_once_and_its_return_ready_again() {
     let mut play = Play::registered();
-    play.later(15);
-    play.hear(Owner::PodLifecycle);
-    play.hear(Owner::VolumeMounter);
-    play.later(6);
-    let effects = play.fact(Fact::Tick);
-    let node = merged(&play, patched(&effects).unwrap(), 2);
+    let node = cri_bridge_falls_silent(&mut play);
     assert_eq!(ready(&node), ("False", "cri-bridge has not been heard from for more than 20s"));
     assert_eq!(recorded(&play.fact(Fact::Answered(Ok(node)))), ["NodeNotReady"]);
 
@@ -232,12 +237,7 @@ fn a_silent_compartment_makes_the_node_unready_at_once_and_its_return_ready_agai
 #[test]
 fn a_change_is_told_even_if_a_watch_shows_it_before_the_answer() {
     let mut play = Play::registered();
-    play.later(15);
-    play.hear(Owner::PodLifecycle);
-    play.hear(Owner::VolumeMounter);
-    play.later(6);
-    let effects = play.fact(Fact::Tick);
-    let node = merged(&play, patched(&effects).unwrap(), 2);
+    let node = cri_bridge_falls_silent(&mut play);
     play.fact(Fact::Seen(node.clone()));
     assert_eq!(recorded(&play.fact(Fact::Answered(Ok(node)))), ["NodeNotReady"]);
 }
