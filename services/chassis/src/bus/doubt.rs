@@ -1,9 +1,9 @@
 //! Whether a reading may have missed something. Pure.
 //!
 //! Each message of a stream has a sequence. A gap is mostly a value that a newer one has replaced. But
-//! nats-server 2.15.2 was seen to pass over values that its stream holds, with pods coming and going by
-//! tens; the reader's own count of messages does not show it. What nobody hears would leave a pod waiting
-//! for ever, so what looks like a gap has the stream read once more.
+//! nats-server (2.9.10, of Debian) was seen to pass over values that its stream holds, with pods coming and
+//! going by tens; the reader's own count of messages does not show it. What nobody hears would leave a pod
+//! waiting for ever, so what looks like a gap has the stream read once more.
 
 use std::time::Duration;
 use tokio::time::Instant;
