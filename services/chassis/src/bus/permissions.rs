@@ -16,13 +16,8 @@ use super::address::Address;
 use messages::{Kind, NodeName, Owner, catalog::Row};
 use serde::Serialize;
 
-/// How long a receiver may take over its answer: longer than any command's patience and [`LATE`] together. The server
-/// remembers for so long, of each message that a receiver is sent, that it may be answered; of states too.
-///
-/// [`LATE`]: super::serving::LATE
-const RESPONSES_EXPIRE: &str = "1m";
-/// The same for cri-bridge, which runs exec probes: their time-outs are the user's.
-const PROBES_EXPIRE: &str = "10m";
+/// How long a receiver may take over its answer. Longer than any command's patience.
+const RESPONSES_EXPIRE: &str = "10m";
 
 /// The permissions of one user, in the shape that the server's configuration wants under
 /// `permissions`.
@@ -89,11 +84,10 @@ pub fn permissions(node: &NodeName, rows: &'static [Row], owner: Owner) -> Permi
         }
     }
     let serves = rows.iter().any(|row| row.kind == Kind::Command && row.owner == owner);
-    let expires = if owner == Owner::CriBridge { PROBES_EXPIRE } else { RESPONSES_EXPIRE };
     Permissions {
         publish: Allow { allow: sorted(publish) },
         subscribe: Allow { allow: sorted(subscribe) },
-        allow_responses: serves.then_some(Responses { max: 1, expires }),
+        allow_responses: serves.then_some(Responses { max: 1, expires: RESPONSES_EXPIRE }),
     }
 }
 

@@ -24,9 +24,6 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 /// Commands of one type that a process has in hand at once, unless it says otherwise.
 pub(super) const USUAL: usize = 64;
-/// So long after a command expired a reply is still sent. Later the server may not allow it any more, and who says what
-/// is not allowed has to end.
-pub(super) const LATE: Duration = Duration::from_secs(20);
 
 /// A command, on its way into a handler.
 #[derive(Debug, Clone)]
@@ -104,8 +101,7 @@ impl<F> Server<F> {
             };
             if let Err(refusal) = self.begin::<C, Fut>(&raw, reply_to, caller) {
                 debug!(name = C::NAME, %caller, %refusal, "refused");
-                let expires = Received(raw.headers.as_ref()).expires();
-                reply::<C>(&self.client, reply_to.clone(), expires, &C::refuse(refusal)).await;
+                reply::<C>(&self.client, reply_to.clone(), &C::refuse(refusal)).await;
             }
         }
     }
@@ -136,7 +132,7 @@ impl<F> Server<F> {
             if let Some(why) = C::failure(&answer) {
                 telemetry::fail(&row, &why);
             }
-            reply::<C>(&client, reply_to, Some(expires), &answer).await;
+            reply::<C>(&client, reply_to, &answer).await;
             drop(hand);
         };
         actix::spawn(work.instrument(span));
@@ -201,15 +197,7 @@ fn span<C: Command>(command: &C, caller: Owner, received: Received<'_>) -> Span 
     }
 }
 
-/// Whether it is still allowed to reply. Nobody waits any more after the command expired.
-fn may_reply(expires: Option<BootTime>, now: BootTime) -> bool {
-    expires.is_none_or(|expires| now <= expires.after(LATE))
-}
-
-async fn reply<C: Command>(client: &Client, reply_to: Subject, expires: Option<BootTime>, answer: &C::Reply) {
-    if !may_reply(expires, clock::now_boot()) {
-        return debug!(name = C::NAME, "too late for a reply");
-    }
+async fn reply<C: Command>(client: &Client, reply_to: Subject, answer: &C::Reply) {
     let body = match serde_json::to_vec(answer) {
         Ok(body) => Bytes::from(body),
         Err(failure) => return error!(name = C::NAME, error = error::chain(&failure), "no reply"),
@@ -262,20 +250,6 @@ mod tests {
         ];
         for (name, raw, refusal) in cases {
             assert_eq!(read::<StopPod>(&raw, NOW).err(), refusal, "{name}");
-        }
-    }
-
-    #[test]
-    fn who_comes_back_after_a_long_time_replies_to_nobody() {
-        let long_ago = BootTime::default();
-        let cases = [
-            ("in time", Some(NOW), NOW, true),
-            ("a little late", Some(NOW), NOW.after(LATE), true),
-            ("later than the server allows a reply", Some(long_ago), long_ago.after(LATE * 2), false),
-            ("it does not say", None, NOW, true),
-        ];
-        for (name, expires, now, may) in cases {
-            assert_eq!(may_reply(expires, now), may, "{name}");
         }
     }
 
