@@ -7,7 +7,8 @@
 mod object;
 mod similar;
 
-use super::{backoff, failure::Failure, recent::Recent, time::Now};
+use super::{backoff, failure::Failure, time::Now};
+use chassis::recent::Recent;
 use k8s_openapi::api::core::v1::Event;
 use messages::{BootTime, NodeName, status_reporter::RecordEvent};
 use object::{Counted, Identity};

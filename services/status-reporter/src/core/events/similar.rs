@@ -1,8 +1,7 @@
 //! What is too much: many messages of one kind become one event, and an object that has too many events
 //! is heard only now and then.
 
-use crate::core::recent::Recent;
-use chassis::bucket::Bucket;
+use chassis::{bucket::Bucket, recent::Recent};
 use messages::{
     BootTime,
     status_reporter::{About, RecordEvent, Severity},

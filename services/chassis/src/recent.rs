@@ -1,7 +1,7 @@
 //! A map that remembers a bounded number of keys: beyond it, those that were used least recently are
 //! forgotten, half of them at once, so that the search is paid for by many uses.
 //!
-//! Keys are whole events and objects, so what is remembered of each is its hash, with a seed of this process.
+//! What is remembered of a key is its hash, with a seed of this process: keys are whole names and events.
 
 use std::{
     collections::HashMap,
@@ -11,7 +11,7 @@ use std::{
 
 /// The map.
 #[derive(Debug)]
-pub(crate) struct Recent<K, V> {
+pub struct Recent<K, V> {
     entries: HashMap<u64, (u64, V)>,
     seed: RandomState,
     limit: usize,
@@ -21,12 +21,12 @@ pub(crate) struct Recent<K, V> {
 
 impl<K: Hash, V> Recent<K, V> {
     /// A map of at most `limit` keys.
-    pub(crate) fn new(limit: usize) -> Self {
+    pub fn new(limit: usize) -> Self {
         Self { entries: HashMap::new(), seed: RandomState::new(), limit, tick: 0, keys: PhantomData }
     }
 
     /// The value of a key, made where it was not remembered.
-    pub(crate) fn get(&mut self, key: &K, make: impl FnOnce() -> V) -> &mut V {
+    pub fn get(&mut self, key: &K, make: impl FnOnce() -> V) -> &mut V {
         let key = self.seed.hash_one(key);
         self.tick += 1;
         if !self.entries.contains_key(&key) && self.entries.len() >= self.limit {
@@ -38,7 +38,7 @@ impl<K: Hash, V> Recent<K, V> {
     }
 
     /// Forgets a key.
-    pub(crate) fn forget(&mut self, key: &K) {
+    pub fn forget(&mut self, key: &K) {
         self.entries.remove(&self.seed.hash_one(key));
     }
 
