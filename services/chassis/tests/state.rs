@@ -187,6 +187,7 @@ async fn a_bus_that_restarts_empty_is_filled_again_and_nothing_flips() {
         let cri_bridge = server.bus(Owner::CriBridge).await;
         let mut newcomer = cri_bridge.hear::<Volumes>().await.unwrap();
         expect(&mut newcomer, &["+u-2=1", "-u-1", "+u-3=1", "!"]).await;
+        assert_eq!(server.violations(), Vec::<String>::new(), "the client asks for nothing else by itself");
     })
     .await;
 }

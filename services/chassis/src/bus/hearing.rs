@@ -186,14 +186,21 @@ impl<S: State> Follower<S> {
                 }
                 continue;
             };
+            let info = message.info().ok();
+            if let Some(info) = &info {
+                doubt.read(info.stream_sequence, Instant::now());
+            }
+            // What is absent after the marker does not exist: so nothing before it may be missing.
+            if message.subject.as_str() == self.address.complete() {
+                for gap in doubt.take_gaps() {
+                    self.fetch(&stream, gap).await?;
+                }
+            }
             let settled = self.on_message(&message.subject, message.headers.as_ref(), &message.payload);
             self.note(settled);
-            if let Ok(info) = message.info() {
-                if info.pending == 0 || info.stream_sequence >= end {
-                    let settled = self.ledger.catch_up();
-                    self.note(settled);
-                }
-                doubt.read(info.stream_sequence, Instant::now());
+            if info.is_some_and(|info| info.pending == 0 || info.stream_sequence >= end) {
+                let settled = self.ledger.catch_up();
+                self.note(settled);
             }
         }
     }

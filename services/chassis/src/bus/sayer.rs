@@ -23,8 +23,9 @@ use tracing::{debug, warn};
 
 /// How often late confirmations and old tombstones are looked for.
 const LOOK: Duration = Duration::from_secs(5);
-/// How long saying waits for streams to be made. What is said too early is only said once more.
-const MAKING: Duration = Duration::from_millis(200);
+/// How long saying waits for streams to be made. What is said too early is said once more, but until then a marker
+/// that came just in time stands in the stream without it.
+const MAKING: Duration = Duration::from_secs(2);
 
 /// What the task is told to do. `name` is a state's name and version.
 #[derive(Debug)]
