@@ -345,3 +345,70 @@ async fn without_a_bus_nothing_is_asked_or_heard_and_saying_costs_nothing() {
         () = tokio::task::yield_now() => {}
     }
 }
+
+/// The pods heard of until the state is complete, with a mark on each that is gone.
+async fn until_complete(hearing: &mut Hearing<Volumes>) -> BTreeSet<String> {
+    let mut pods = BTreeSet::new();
+    loop {
+        match timeout(DEADLINE, hearing.next()).await.expect("the state is complete in time") {
+            Heard::Value { state, .. } => pods.insert(state.pod.to_string()),
+            Heard::Gone { key } => pods.insert(format!("-{key}")),
+            Heard::Complete => return pods,
+        };
+    }
+}
+
+#[actix::test]
+async fn what_is_replaced_while_a_reader_begins_is_never_taken_for_absent() {
+    on_each_server(async |server| {
+        let (mounter, lifecycle) = connect(&server).await;
+        let pods: Vec<String> = (0..20).map(|pod| format!("u-{pod}")).collect();
+        for pod in &pods {
+            mounter.say(&volumes(pod, 0)).await;
+        }
+        mounter.complete::<Volumes>().await;
+        mounter.flush(DEADLINE).await;
+        let everything: BTreeSet<String> = pods.iter().cloned().collect();
+        let reading = async {
+            for _ in 0..50 {
+                let mut hearing = lifecycle.hear::<Volumes>().await.unwrap();
+                assert_eq!(until_complete(&mut hearing).await, everything);
+            }
+        };
+        let replacing = async {
+            for revision in 1.. {
+                for pod in &pods {
+                    mounter.say(&volumes(pod, revision)).await;
+                }
+                mounter.flush(DEADLINE).await;
+            }
+        };
+        tokio::select! {
+            () = reading => {}
+            () = replacing => {}
+        }
+    })
+    .await;
+}
+
+#[actix::test]
+async fn what_a_new_life_replaces_at_once_is_never_taken_for_absent() {
+    on_each_server(async |server| {
+        let lifecycle = server.bus(Owner::PodLifecycle).await;
+        let pods: Vec<String> = (0..20).map(|pod| format!("u-{pod}")).collect();
+        let everything: BTreeSet<String> = pods.iter().cloned().collect();
+        let mut hearing = lifecycle.hear::<Volumes>().await.unwrap();
+        for life in 1..=20 {
+            let mounter = server.bus_in_life(Owner::VolumeMounter, life).await;
+            for pod in &pods {
+                mounter.say(&volumes(pod, 0)).await;
+            }
+            mounter.complete::<Volumes>().await;
+            for pod in &pods {
+                mounter.say(&volumes(pod, 1)).await;
+            }
+            assert_eq!(until_complete(&mut hearing).await, everything, "life {life}");
+        }
+    })
+    .await;
+}

@@ -60,11 +60,6 @@ impl Doubt {
         self.note(self.newest + 1..last + 1);
         self.newest = self.newest.max(last);
         self.look = now + NOW_AND_THEN;
-        self.take_gaps()
-    }
-
-    /// The sequences that were not read so far, each to be asked for once.
-    pub(super) fn take_gaps(&mut self) -> Vec<Range<u64>> {
         mem::take(&mut self.gaps)
     }
 }
