@@ -226,11 +226,12 @@ impl<S: State> Follower<S> {
         let mut subjects = stream.info_with_subjects(">").await?;
         while let Some((about, _)) = subjects.try_next().await? {
             let key = subject::parse(&about).and_then(|parsed| parsed.key);
-            if key.is_some_and(|key| !self.ledger.has_read(&key)) {
-                if let Some(found) = held(stream.get_last_raw_message_by_subject(&about).await)? {
-                    self.on_message(&found.subject, Some(&found.headers), &found.payload);
-                    self.hand_on().await;
-                }
+            if key.is_none_or(|key| self.ledger.has_read(&key)) {
+                continue;
+            }
+            if let Some(found) = held(stream.get_last_raw_message_by_subject(&about).await)? {
+                self.on_message(&found.subject, Some(&found.headers), &found.payload);
+                self.hand_on().await;
             }
         }
         Ok(())
@@ -273,9 +274,7 @@ impl<S: State> Follower<S> {
                     self.news.push_back(Heard::Value { state, revision, incarnation, context, said });
                 }
                 Ok(_) => {}
-                Err(Unreadable::Forged) => {
-                    return pass_over(about, "its body is about something else");
-                }
+                Err(Unreadable::Forged) => pass_over(about, "its body is about something else"),
                 // Its owner did say something about the key, so that it is not gone.
                 Err(Unreadable::Foreign) => {
                     self.ledger.value(&key, stamp);
@@ -336,6 +335,7 @@ async fn open(context: &Context, address: &Address) -> Result<(Stored, Ordered),
 }
 
 #[cfg(all(test, feature = "testing"))]
+#[expect(clippy::unwrap_used, reason = "a test ends where it cannot go on")]
 mod tests {
     use super::*;
     use crate::testing::BusServer;

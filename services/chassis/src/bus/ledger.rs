@@ -143,9 +143,9 @@ mod tests {
         Value(&'static str, u64, u64),
         Tombstone(&'static str, u64, u64),
         Complete(u64),
-        AllRead,
+        CaughtUp,
     }
-    use Read::{AllRead, Begin, Complete, Tombstone, Value};
+    use Read::{Begin, CaughtUp, Complete, Tombstone, Value};
 
     /// Plays what is read and writes down what is told: `+a` a value, `-a` gone, `!` complete.
     fn told(reads: &[Read]) -> String {
@@ -167,7 +167,7 @@ mod tests {
                     }
                 }
                 Complete(life) => ledger.complete(stamp(life, 0)),
-                AllRead => settled = ledger.all_read(),
+                CaughtUp => settled = ledger.all_read(),
             }
             settled.gone.sort_unstable();
             told.extend(settled.gone.iter().map(|key| format!("-{key}")));
@@ -179,27 +179,35 @@ mod tests {
     #[test]
     fn a_reader_is_told_of_absence_only_when_it_is_certain() {
         let cases: &[(&str, &[Read], &str)] = &[
-            ("values, then all of them", &[Begin, Value("a", 1, 1), Complete(1), AllRead], "+a !"),
+            ("values, then all of them", &[Begin, Value("a", 1, 1), Complete(1), CaughtUp], "+a !"),
             (
                 "a value said after the marker is no absence",
-                &[Begin, Value("a", 1, 1), Complete(1), Value("b", 1, 2), AllRead],
+                &[Begin, Value("a", 1, 1), Complete(1), Value("b", 1, 2), CaughtUp],
                 "+a +b !",
             ),
             ("a tombstone says it outright", &[Begin, Value("a", 1, 1), Tombstone("a", 1, 2)], "+a -a"),
             ("also to one who was not there before", &[Begin, Tombstone("a", 1, 2)], "-a"),
             (
                 "a new life that does not say a key again has lost it",
-                &[Begin, Value("a", 1, 1), Value("b", 1, 2), AllRead, Value("b", 2, 1), Complete(2), AllRead],
+                &[
+                    Begin,
+                    Value("a", 1, 1),
+                    Value("b", 1, 2),
+                    CaughtUp,
+                    Value("b", 2, 1),
+                    Complete(2),
+                    CaughtUp,
+                ],
                 "+a +b +b -a !",
             ),
             (
                 "but not before it has said everything",
-                &[Begin, Value("a", 1, 1), Complete(1), AllRead, Value("b", 2, 1)],
+                &[Begin, Value("a", 1, 1), Complete(1), CaughtUp, Value("b", 2, 1)],
                 "+a ! +b",
             ),
             (
                 "an earlier life's marker says nothing about a newer one",
-                &[Begin, Value("a", 1, 1), Complete(1), Value("b", 2, 1), AllRead],
+                &[Begin, Value("a", 1, 1), Complete(1), Value("b", 2, 1), CaughtUp],
                 "+a +b",
             ),
             (
@@ -208,11 +216,11 @@ mod tests {
                     Begin,
                     Value("a", 1, 1),
                     Complete(1),
-                    AllRead,
+                    CaughtUp,
                     Begin,
                     Value("a", 1, 1),
                     Complete(1),
-                    AllRead,
+                    CaughtUp,
                 ],
                 "+a !",
             ),
@@ -222,11 +230,11 @@ mod tests {
                     Begin,
                     Value("a", 1, 1),
                     Complete(1),
-                    AllRead,
+                    CaughtUp,
                     Value("b", 2, 1),
                     Complete(2),
                     Value("a", 2, 3),
-                    AllRead,
+                    CaughtUp,
                 ],
                 "+a ! +b +a !",
             ),
@@ -237,11 +245,11 @@ mod tests {
                     Value("a", 1, 1),
                     Value("b", 1, 2),
                     Complete(1),
-                    AllRead,
+                    CaughtUp,
                     Begin,
                     Value("b", 1, 2),
                     Complete(1),
-                    AllRead,
+                    CaughtUp,
                 ],
                 "+a +b ! -a",
             ),
@@ -252,12 +260,12 @@ mod tests {
                     Value("a", 1, 1),
                     Complete(1),
                     Value("b", 1, 2),
-                    AllRead,
+                    CaughtUp,
                     Begin,
                     Complete(1),
                     Value("b", 1, 2),
                     Value("a", 1, 3),
-                    AllRead,
+                    CaughtUp,
                 ],
                 "+a +b ! +a",
             ),
@@ -280,7 +288,7 @@ mod tests {
             ),
             (
                 "once a new life is complete, the old one is not listened to",
-                &[Begin, Value("a", 2, 1), Complete(2), AllRead, Value("b", 1, 9), Complete(1), AllRead],
+                &[Begin, Value("a", 2, 1), Complete(2), CaughtUp, Value("b", 1, 9), Complete(1), CaughtUp],
                 "+a !",
             ),
         ];
