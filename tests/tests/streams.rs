@@ -19,9 +19,15 @@ const GAP: Duration = Duration::from_secs(5);
 fn play(name: &str, scenario: impl Fn(&Namespace) -> Result<()>) -> Result<()> {
     SCENES.play(|scene| {
         let home = scene.namespace(name)?;
-        let line = "for i in 1 2 3 4; do echo line $i; done; echo complaint >&2; exec sleep 3600";
+        // The runtime reads each of the two streams for itself: what is written at once may be logged in either order.
+        let line = "for i in 1 2 3 4; do echo line $i; done; sleep 1; echo complaint >&2; exec sleep 3600";
         home.run("web", &format!(r#"containers: [{{ name: app, command: [sh, -c, "{line}"] }}]"#))?;
         home.ready("web")?;
+        wait::until("five lines", SOON, || {
+            let shown = home.logs(&["web"])?;
+            ensure!(shown.lines().count() == 5, "the log is {shown:?}");
+            Ok(())
+        })?;
         scenario(&home)
     })
 }
