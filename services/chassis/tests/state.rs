@@ -390,25 +390,3 @@ async fn what_is_replaced_while_a_reader_begins_is_never_taken_for_absent() {
     })
     .await;
 }
-
-#[actix::test]
-async fn what_a_new_life_replaces_at_once_is_never_taken_for_absent() {
-    on_each_server(async |server| {
-        let lifecycle = server.bus(Owner::PodLifecycle).await;
-        let pods: Vec<String> = (0..20).map(|pod| format!("u-{pod}")).collect();
-        let everything: BTreeSet<String> = pods.iter().cloned().collect();
-        let mut hearing = lifecycle.hear::<Volumes>().await.unwrap();
-        for life in 1..=20 {
-            let mounter = server.bus_in_life(Owner::VolumeMounter, life).await;
-            for pod in &pods {
-                mounter.say(&volumes(pod, 0)).await;
-            }
-            mounter.complete::<Volumes>().await;
-            for pod in &pods {
-                mounter.say(&volumes(pod, 1)).await;
-            }
-            assert_eq!(until_complete(&mut hearing).await, everything, "life {life}");
-        }
-    })
-    .await;
-}
