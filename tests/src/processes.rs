@@ -107,14 +107,20 @@ mod tests {
     use std::process::{Command, Stdio};
 
     use super::*;
+    use crate::wait;
 
     #[test]
     fn a_process_is_found_below_its_parent_while_it_lives() {
         let mut child =
             Command::new("sh").args(["-c", "read -r line"]).stdin(Stdio::piped()).spawn().unwrap();
-        let tree = tree(std::process::id()).unwrap();
-        assert_eq!(tree[0].pid, std::process::id());
-        let seen = tree.iter().find(|seen| seen.pid == child.id()).unwrap().clone();
+        assert_eq!(tree(std::process::id()).unwrap()[0].pid, std::process::id());
+        // For a moment after its start a process has no command line yet.
+        let seen = wait::until("the child", Duration::from_secs(10), || {
+            let tree = tree(std::process::id())?;
+            let child = tree.into_iter().find(|seen| seen.pid == child.id() && !seen.command.is_empty());
+            child.context("it is not there")
+        })
+        .unwrap();
         assert_eq!((seen.parent, seen.command.as_str()), (std::process::id(), "sh -c read -r line"));
         assert!(seen.is_alive());
         drop(child.stdin.take());
