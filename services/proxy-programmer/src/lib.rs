@@ -1,5 +1,8 @@
 //! The process that will write packet rules. So far it only has its place: in the catalog, under the
-//! supervisor and behind its permissions. It programs nothing and says so.
+//! supervisor and behind its permissions. It programs nothing and says so. [`mod@core`] holds the rules
+//! that it is to follow; nobody calls them yet.
+
+pub mod core;
 
 use chassis::Service;
 use messages::proxy_programmer::Table;

@@ -1,0 +1,28 @@
+//! The rules of the proxy: services and endpoint slices in, one table out, and the difference between two
+//! tables. No async, no clock, no IO, and nothing that only nftables, iptables or IPVS knows.
+//!
+//! ```text
+//! Service ──► service ─────────────┐                            ┌─► walk        what becomes of a packet
+//!                                  ├─► claims ─► draft ─► table ┤
+//! EndpointSlice ─► slice ─► endpoints    │          ▲           └─► difference  what to add and remove
+//! node's facts ──► node ─────────────────┘          │
+//!                                     model: takes changes, redoes what they touch
+//! ```
+//!
+//! Whatever is wrong in an object becomes a [`fault::Fault`]; the rest of it, and everybody else, goes on.
+
+pub mod address;
+pub mod claims;
+pub mod difference;
+pub mod draft;
+pub mod endpoints;
+pub mod fault;
+pub mod model;
+pub mod name;
+pub mod node;
+pub mod service;
+pub mod slice;
+pub mod table;
+#[cfg(test)]
+mod testing;
+pub mod walk;

@@ -1,0 +1,45 @@
+//! All slices that are known, by service.
+
+use crate::core::{name::ServiceName, slice::Slice};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// Slices, and whose each is: the label that says so may change.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Slices {
+    by_service: BTreeMap<ServiceName, BTreeMap<Arc<str>, Slice>>,
+    owners: BTreeMap<ServiceName, ServiceName>,
+}
+
+impl Slices {
+    /// A service's slices, in the order of their names.
+    pub(super) fn of(&self, service: &ServiceName) -> Vec<&Slice> {
+        self.by_service.get(service).into_iter().flat_map(BTreeMap::values).collect()
+    }
+
+    /// The slice of this name.
+    pub(super) fn get(&self, name: &ServiceName) -> Option<&Slice> {
+        self.by_service.get(self.owners.get(name)?)?.get(&name.name)
+    }
+
+    /// Puts a slice in the place of the one of this name, or takes that away.
+    pub(super) fn put(&mut self, name: ServiceName, slice: Option<Slice>) {
+        if let Some(owner) = self.owners.remove(&name)
+            && let Some(own) = self.by_service.get_mut(&owner)
+        {
+            own.remove(&name.name);
+            if own.is_empty() {
+                self.by_service.remove(&owner);
+            }
+        }
+        if let Some(slice) = slice {
+            let owner = slice.service.clone();
+            self.owners.insert(name.clone(), owner.clone());
+            self.by_service.entry(owner).or_default().insert(name.name, slice);
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn are_none(&self) -> bool {
+        self.by_service.is_empty() && self.owners.is_empty()
+    }
+}

@@ -1,0 +1,297 @@
+use super::*;
+use crate::core::{
+    address::Protocol,
+    difference::{self, Element, between, elements},
+    endpoints::Target,
+    table::{Address, SetId, Way},
+    testing::{Eps, Svc, ending, eps, gone, ip, node, svc, target},
+};
+
+mod churn;
+
+fn web() -> Svc {
+    svc("web", "172.30.0.41").port("", 80)
+}
+
+fn slice() -> Eps {
+    eps("web", "web-1").port("", 8080).on("here", "10.180.0.1").on("there", "10.180.1.1")
+}
+
+fn address(text: &str) -> Address {
+    let Target { ip, port } = target(text);
+    Address { ip, protocol: Protocol::Tcp, port }
+}
+
+fn model(changes: &[Change]) -> Model {
+    let mut model = Model::of(node());
+    model.apply(changes.iter().cloned());
+    model
+}
+
+fn holder(model: &Model, at: &str) -> Option<String> {
+    model.table().addresses.get(&address(at)).map(|claim| claim.entry.port.service.name.to_string())
+}
+
+/// What an element is about, in short.
+fn short(element: &Element) -> String {
+    let ways = |entry: &crate::core::table::Entry| match entry.pods.way {
+        Way::To(_, count) => count.to_string(),
+        Way::Reject => "reject".into(),
+        Way::Drop => "drop".into(),
+    };
+    match element {
+        Element::Rules(_) => "rules".into(),
+        Element::ServiceRange(range) => format!("service range {range}"),
+        Element::NodePortAddress(ip) => format!("node port address {ip}"),
+        Element::ClusterIp(ip) => format!("cluster IP {ip}"),
+        Element::Address(address, entry) => format!("{address}: {}", ways(entry)),
+        Element::Source(address, range) => format!("{address} from {range}"),
+        Element::NodePort(port, entry) => format!("{port}: {}", ways(entry)),
+        Element::Slot(_, number, target) => format!("#{number} {target}"),
+        Element::Member(_, target) => format!("member {target}"),
+        Element::Hairpin(hairpin) => format!("hairpin {}", hairpin.target),
+        Element::Health(port, health) => format!("{port}: {}", health.local_ready),
+    }
+}
+
+#[test]
+fn a_change_is_as_small_as_what_it_changes() {
+    let three = || slice().on("there", "10.180.1.2");
+    let sticky = || web().affinity(Some(60));
+    let ranged = |ranges: &[&str]| web().type_("LoadBalancer").ingress("203.0.113.90", None).ranges(ranges);
+    let without_first =
+        || eps("web", "web-1").port("", 8080).on("there", "10.180.1.1").on("there", "10.180.1.2");
+    // (sentence, before, change, removed, added)
+    type Lines<'a> = Vec<&'a str>;
+    let cases: Vec<(&str, Vec<Change>, Vec<Change>, Lines<'_>, Lines<'_>)> = vec![
+        (
+            "a service without endpoints",
+            vec![],
+            vec![web().change()],
+            vec![],
+            vec!["cluster IP 172.30.0.41", "172.30.0.41:80/TCP: reject"],
+        ),
+        (
+            "its endpoints",
+            vec![web().change()],
+            vec![slice().change()],
+            vec!["172.30.0.41:80/TCP: reject"],
+            vec![
+                "172.30.0.41:80/TCP: 2",
+                "#0 10.180.0.1:8080",
+                "#1 10.180.1.1:8080",
+                "hairpin 10.180.0.1:8080",
+                "hairpin 10.180.1.1:8080",
+            ],
+        ),
+        ("endpoints before their service", vec![], vec![slice().change()], vec![], vec![]),
+        (
+            "one more endpoint",
+            vec![web().change(), slice().change()],
+            vec![three().change()],
+            vec!["172.30.0.41:80/TCP: 2"],
+            vec!["172.30.0.41:80/TCP: 3", "#2 10.180.1.2:8080", "hairpin 10.180.1.2:8080"],
+        ),
+        (
+            "the first endpoint ends and the last takes its number",
+            vec![web().change(), three().change()],
+            vec![without_first().change()],
+            vec![
+                "172.30.0.41:80/TCP: 3",
+                "#0 10.180.0.1:8080",
+                "#2 10.180.1.2:8080",
+                "hairpin 10.180.0.1:8080",
+            ],
+            vec!["172.30.0.41:80/TCP: 2", "#0 10.180.1.2:8080"],
+        ),
+        (
+            "one endpoint for another",
+            vec![web().change(), slice().change()],
+            vec![
+                eps("web", "web-1")
+                    .port("", 8080)
+                    .on("there", "10.180.1.1")
+                    .on("here", "10.180.0.7")
+                    .change(),
+            ],
+            vec!["#0 10.180.0.1:8080", "hairpin 10.180.0.1:8080"],
+            vec!["#0 10.180.0.7:8080", "hairpin 10.180.0.7:8080"],
+        ),
+        (
+            "what is not used changes nothing",
+            vec![web().change(), slice().change()],
+            vec![slice().with("here", "10.180.0.7", ending(false)).change()],
+            vec![],
+            vec![],
+        ),
+        (
+            "affinity makes members",
+            vec![web().change(), slice().change()],
+            vec![sticky().change()],
+            vec!["172.30.0.41:80/TCP: 2"],
+            vec!["172.30.0.41:80/TCP: 2", "member 10.180.0.1:8080", "member 10.180.1.1:8080"],
+        ),
+        (
+            "one source range",
+            vec![ranged(&["10.0.0.0/8", "11.0.0.0/8"]).change()],
+            vec![ranged(&["10.0.0.0/8", "12.0.0.0/8"]).change()],
+            vec!["203.0.113.90:80/TCP from 11.0.0.0/8"],
+            vec!["203.0.113.90:80/TCP from 12.0.0.0/8"],
+        ),
+        (
+            "an endpoint moves from one slice to another",
+            vec![web().change(), slice().change()],
+            vec![
+                eps("web", "web-1").port("", 8080).on("here", "10.180.0.1").change(),
+                eps("web", "web-2").port("", 8080).on("there", "10.180.1.1").change(),
+            ],
+            vec![],
+            vec![],
+        ),
+        (
+            "made and gone at once",
+            vec![],
+            vec![web().change(), slice().change(), Change::ServiceGone(gone(Kind::Service, "web"))],
+            vec![],
+            vec![],
+        ),
+        (
+            "its endpoints are gone",
+            vec![web().change(), slice().change()],
+            vec![Change::SliceGone(gone(Kind::EndpointSlice, "web-1"))],
+            vec![
+                "172.30.0.41:80/TCP: 2",
+                "#0 10.180.0.1:8080",
+                "#1 10.180.1.1:8080",
+                "hairpin 10.180.0.1:8080",
+                "hairpin 10.180.1.1:8080",
+            ],
+            vec!["172.30.0.41:80/TCP: reject"],
+        ),
+        (
+            "who was never there is gone",
+            vec![],
+            vec![Change::SliceGone(gone(Kind::EndpointSlice, "x"))],
+            vec![],
+            vec![],
+        ),
+    ];
+    for (sentence, before, changes, removed, added) in cases {
+        let mut model = model(&before);
+        let Difference { removed: less, added: more } = model.apply(changes).difference;
+        assert_eq!(less.iter().map(short).collect::<Vec<_>>(), removed, "{sentence}: removed");
+        assert_eq!(more.iter().map(short).collect::<Vec<_>>(), added, "{sentence}: added");
+    }
+}
+
+#[test]
+fn of_two_services_the_older_holds_an_address_and_the_other_is_told() {
+    let old = || web().created(Some(1));
+    let other = |name: &str, created| svc(name, "172.30.0.41").port("", 80).created(created);
+    let cases = [
+        ("the older", vec![old(), other("a", Some(2))], "web", "a"),
+        ("whichever came first to us", vec![other("a", Some(2)), old()], "web", "a"),
+        ("of the same age the first by name", vec![other("b", Some(1)), other("a", Some(1))], "a", "b"),
+        ("who has no age comes last", vec![other("a", None), old()], "web", "a"),
+    ];
+    for (sentence, services, holds, waits) in cases {
+        let mut model = Model::of(node());
+        let outcome = model.apply(services.iter().map(Svc::change));
+        assert_eq!(holder(&model, "172.30.0.41:80").as_deref(), Some(holds), "{sentence}");
+        let told = format!(
+            "Service default/{waits}: 172.30.0.41:80/TCP: is default/{holds}:/TCP (IPv4)'s, which came first; \
+             give one of the two another address or port"
+        );
+        assert_eq!(outcome.faults.iter().map(Fault::to_string).collect::<Vec<_>>(), [told], "{sentence}");
+        model.apply([Change::ServiceGone(gone(Kind::Service, holds))]);
+        assert_eq!(holder(&model, "172.30.0.41:80").as_deref(), Some(waits), "{sentence}: the heir");
+        assert_eq!(model.faults(), [], "{sentence}: and peace");
+    }
+}
+
+#[test]
+fn a_service_that_loses_one_address_keeps_the_others_and_its_own_ranges_stay_its_own() {
+    let first = svc("a", "172.30.0.1").port("", 80).type_("LoadBalancer").ingress("203.0.113.90", None);
+    let first = first.ranges(&["10.0.0.0/8"]).created(Some(1));
+    let second = svc("b", "172.30.0.2").port("", 80).type_("LoadBalancer").ingress("203.0.113.90", None);
+    let second = second.ranges(&["11.0.0.0/8"]).external_ip("203.0.113.80").created(Some(2));
+    let model = model(&[second.change(), first.change()]);
+    let at = |text: &str| holder(&model, text);
+    assert_eq!(at("203.0.113.90:80").as_deref(), Some("a"));
+    assert_eq!(at("203.0.113.80:80").as_deref(), Some("b"));
+    assert_eq!(at("172.30.0.2:80").as_deref(), Some("b"));
+    let sources = elements(model.table()).into_iter().filter(|it| matches!(it, Element::Source(..)));
+    assert_eq!(sources.map(|it| short(&it)).collect::<Vec<_>>(), ["203.0.113.90:80/TCP from 10.0.0.0/8"]);
+}
+
+#[test]
+fn node_ports_and_health_ports_are_contested_too() {
+    let one = |name: &str, cluster_ip: &str| {
+        let service = svc(name, cluster_ip).port_of("TCP", "", 80, 30080).type_("LoadBalancer");
+        service.external_local().spec(|spec| spec.health_check_node_port = Some(30100))
+    };
+    let mut model = Model::of(node());
+    let outcome = model.apply([one("a", "172.30.0.1").change(), one("b", "172.30.0.2").change()]);
+    let fields: Vec<&str> = outcome.faults.iter().map(|fault| fault.field.as_str()).collect();
+    assert_eq!(fields, ["node port 30080/TCP (IPv4)", "health check port 30100 (IPv4)"]);
+}
+
+#[test]
+fn faults_stay_until_they_are_mended_and_disturb_nobody() {
+    let mut model = model(&[slice().change()]);
+    let bad = web().port("b", 0).external_ip("nowhere");
+    assert_eq!(model.apply([bad.change()]).faults.len(), 2);
+    assert_eq!(model.faults().len(), 2);
+    assert_eq!(holder(&model, "172.30.0.41:80").as_deref(), Some("web"), "the rest counts");
+    model.apply([svc("other", "172.30.0.42").port("", 80).change()]);
+    assert_eq!(model.faults().len(), 2, "still");
+    model.apply([web().change()]);
+    assert_eq!(model.faults(), [], "mended");
+    model.apply([bad.change(), Change::ServiceGone(gone(Kind::Service, "web"))]);
+    assert_eq!(model.faults(), [], "gone");
+}
+
+#[test]
+fn a_slice_that_changes_hands_leaves_its_former_service() {
+    let other = || svc("other", "172.30.0.42").port("", 80);
+    let mut model = model(&[web().change(), other().change(), slice().change()]);
+    let mut theirs = slice().0;
+    theirs.metadata.labels.get_or_insert_default().insert(slice::SERVICE_NAME.into(), "other".into());
+    model.apply([Change::Slice(Box::new(theirs))]);
+    let owners: BTreeSet<&str> = model.table().sets.keys().map(|set| &*set.port.service.name).collect();
+    assert_eq!(owners, BTreeSet::from(["other"]));
+    model.apply([Change::SliceGone(gone(Kind::EndpointSlice, "web-1"))]);
+    assert!(model.table().sets.is_empty() && model.slices.are_none());
+}
+
+#[test]
+fn the_nodes_facts_redo_all() {
+    let mut model = model(&[web().internal_local().change(), slice().change()]);
+    let before = model.table().clone();
+    let moved = Node { name: "there".into(), ..node() };
+    let difference = model.apply([Change::Node(Box::new(moved))]).difference;
+    assert_eq!(difference, between(&before, model.table()));
+    assert_eq!(model.table().clone().in_order(), model.rebuilt().in_order());
+    let targets = model.table().sets.values().flat_map(|members| &members.targets).collect::<Vec<_>>();
+    assert_eq!(targets, [&target("10.180.1.1:8080")]);
+    assert!(model.apply([Change::Node(Box::new(model.node().clone()))]).difference.is_empty());
+}
+
+#[test]
+fn a_service_of_a_hundred_thousand_endpoints_is_one_like_any_other() {
+    let slice_of = |number: u32| {
+        let slice = eps("web", &format!("web-{number:03}")).port("", 8080);
+        (0..1000).fold(slice, |slice, one| {
+            slice.on("there", &format!("10.{number}.{}.{}", one / 250, one % 250 + 1))
+        })
+    };
+    let mut model = Model::of(node());
+    model.apply([web().change(), svc("other", "172.30.0.42").port("", 80).change()]);
+    model.apply((0..100).map(|number| slice_of(number).change()));
+    let count = model.table().sets.values().map(|members| members.targets.len()).sum::<usize>();
+    assert_eq!(count, 100_000);
+    let mut slice = slice_of(0);
+    slice.0.endpoints.as_mut().unwrap().remove(7);
+    let difference = model.apply([slice.change()]).difference;
+    assert_eq!((difference.removed.len(), difference.added.len()), (4, 2), "as small as with three");
+}
