@@ -260,6 +260,15 @@ impl Table {
         self.node_port_addresses = node.listed_node_port_addresses();
     }
 
+    /// Numbers a set's endpoints as they were numbered before, as far as they are the same: for a start beside rules that
+    /// a former life left behind, which are then changed as little as an ordinary change would.
+    pub fn renumber(&mut self, set: &SetId, before: &[Target]) {
+        if let Some(members) = self.sets.get_mut(set) {
+            let wanted = members.targets.iter().copied().collect();
+            *members = Members::arrange(before, wanted, members.sticky);
+        }
+    }
+
     /// The same table with every set in the order of its endpoints: two tables that mean the same are then equal.
     pub fn in_order(mut self) -> Self {
         self.sets.values_mut().for_each(Members::put_in_order);

@@ -112,7 +112,8 @@ fn a_node_that_is_nowhere_uses_all() {
 #[test]
 fn slices_merge_by_address_and_port() {
     let other = |name: &str| eps("web", name).port("other", 80);
-    let cases: Vec<(&str, Vec<Eps>, &[u8], &[u8])> = vec![
+    type Octets = &'static [u8];
+    let cases: Vec<(&str, Vec<Eps>, Octets, Octets)> = vec![
         (
             "two slices",
             vec![web("1").on("here", "10.180.0.1"), web("2").on("here", "10.180.0.2")],

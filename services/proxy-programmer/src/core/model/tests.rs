@@ -2,12 +2,14 @@ use super::*;
 use crate::core::{
     address::Protocol,
     difference::{self, Element, between, elements},
-    endpoints::Target,
-    table::{Address, SetId, Way},
+    slice,
+    table::{Address, Way},
     testing::{Eps, Svc, ending, eps, gone, ip, node, svc, target},
 };
+use std::collections::BTreeSet;
 
 mod churn;
+mod disputes;
 
 fn web() -> Svc {
     svc("web", "172.30.0.41").port("", 80)
@@ -62,8 +64,9 @@ fn a_change_is_as_small_as_what_it_changes() {
     let without_first =
         || eps("web", "web-1").port("", 8080).on("there", "10.180.1.1").on("there", "10.180.1.2");
     // (sentence, before, change, removed, added)
-    type Lines<'a> = Vec<&'a str>;
-    let cases: Vec<(&str, Vec<Change>, Vec<Change>, Lines<'_>, Lines<'_>)> = vec![
+    type Lines = Vec<&'static str>;
+    type Row = (&'static str, Vec<Change>, Vec<Change>, Lines, Lines);
+    let cases: Vec<Row> = vec![
         (
             "a service without endpoints",
             vec![],
@@ -185,73 +188,6 @@ fn a_change_is_as_small_as_what_it_changes() {
 }
 
 #[test]
-fn of_two_services_the_older_holds_an_address_and_the_other_is_told() {
-    let old = || web().created(Some(1));
-    let other = |name: &str, created| svc(name, "172.30.0.41").port("", 80).created(created);
-    let cases = [
-        ("the older", vec![old(), other("a", Some(2))], "web", "a"),
-        ("whichever came first to us", vec![other("a", Some(2)), old()], "web", "a"),
-        ("of the same age the first by name", vec![other("b", Some(1)), other("a", Some(1))], "a", "b"),
-        ("who has no age comes last", vec![other("a", None), old()], "web", "a"),
-    ];
-    for (sentence, services, holds, waits) in cases {
-        let mut model = Model::of(node());
-        let outcome = model.apply(services.iter().map(Svc::change));
-        assert_eq!(holder(&model, "172.30.0.41:80").as_deref(), Some(holds), "{sentence}");
-        let told = format!(
-            "Service default/{waits}: 172.30.0.41:80/TCP: is default/{holds}:/TCP (IPv4)'s, which came first; \
-             give one of the two another address or port"
-        );
-        assert_eq!(outcome.faults.iter().map(Fault::to_string).collect::<Vec<_>>(), [told], "{sentence}");
-        model.apply([Change::ServiceGone(gone(Kind::Service, holds))]);
-        assert_eq!(holder(&model, "172.30.0.41:80").as_deref(), Some(waits), "{sentence}: the heir");
-        assert_eq!(model.faults(), [], "{sentence}: and peace");
-    }
-}
-
-#[test]
-fn a_service_that_loses_one_address_keeps_the_others_and_its_own_ranges_stay_its_own() {
-    let first = svc("a", "172.30.0.1").port("", 80).type_("LoadBalancer").ingress("203.0.113.90", None);
-    let first = first.ranges(&["10.0.0.0/8"]).created(Some(1));
-    let second = svc("b", "172.30.0.2").port("", 80).type_("LoadBalancer").ingress("203.0.113.90", None);
-    let second = second.ranges(&["11.0.0.0/8"]).external_ip("203.0.113.80").created(Some(2));
-    let model = model(&[second.change(), first.change()]);
-    let at = |text: &str| holder(&model, text);
-    assert_eq!(at("203.0.113.90:80").as_deref(), Some("a"));
-    assert_eq!(at("203.0.113.80:80").as_deref(), Some("b"));
-    assert_eq!(at("172.30.0.2:80").as_deref(), Some("b"));
-    let sources = elements(model.table()).into_iter().filter(|it| matches!(it, Element::Source(..)));
-    assert_eq!(sources.map(|it| short(&it)).collect::<Vec<_>>(), ["203.0.113.90:80/TCP from 10.0.0.0/8"]);
-}
-
-#[test]
-fn node_ports_and_health_ports_are_contested_too() {
-    let one = |name: &str, cluster_ip: &str| {
-        let service = svc(name, cluster_ip).port_of("TCP", "", 80, 30080).type_("LoadBalancer");
-        service.external_local().spec(|spec| spec.health_check_node_port = Some(30100))
-    };
-    let mut model = Model::of(node());
-    let outcome = model.apply([one("a", "172.30.0.1").change(), one("b", "172.30.0.2").change()]);
-    let fields: Vec<&str> = outcome.faults.iter().map(|fault| fault.field.as_str()).collect();
-    assert_eq!(fields, ["node port 30080/TCP (IPv4)", "health check port 30100 (IPv4)"]);
-}
-
-#[test]
-fn faults_stay_until_they_are_mended_and_disturb_nobody() {
-    let mut model = model(&[slice().change()]);
-    let bad = web().port("b", 0).external_ip("nowhere");
-    assert_eq!(model.apply([bad.change()]).faults.len(), 2);
-    assert_eq!(model.faults().len(), 2);
-    assert_eq!(holder(&model, "172.30.0.41:80").as_deref(), Some("web"), "the rest counts");
-    model.apply([svc("other", "172.30.0.42").port("", 80).change()]);
-    assert_eq!(model.faults().len(), 2, "still");
-    model.apply([web().change()]);
-    assert_eq!(model.faults(), [], "mended");
-    model.apply([bad.change(), Change::ServiceGone(gone(Kind::Service, "web"))]);
-    assert_eq!(model.faults(), [], "gone");
-}
-
-#[test]
 fn a_slice_that_changes_hands_leaves_its_former_service() {
     let other = || svc("other", "172.30.0.42").port("", 80);
     let mut model = model(&[web().change(), other().change(), slice().change()]);
@@ -261,7 +197,29 @@ fn a_slice_that_changes_hands_leaves_its_former_service() {
     let owners: BTreeSet<&str> = model.table().sets.keys().map(|set| &*set.port.service.name).collect();
     assert_eq!(owners, BTreeSet::from(["other"]));
     model.apply([Change::SliceGone(gone(Kind::EndpointSlice, "web-1"))]);
-    assert!(model.table().sets.is_empty() && model.slices.are_none());
+    assert!(model.table().sets.is_empty() && model.objects.slices.are_none());
+}
+
+#[test]
+fn a_new_life_takes_over_the_numbers_of_the_former() {
+    let more = || slice().on("there", "10.180.1.2").on("there", "10.180.1.3");
+    let first_ended = eps("web", "web-1")
+        .port("", 8080)
+        .on("there", "10.180.1.1")
+        .on("there", "10.180.1.2")
+        .on("there", "10.180.1.3");
+    let mut former = model(&[web().change(), more().change()]);
+    former.apply([first_ended.change()]);
+    let mut model = model(&[web().change(), first_ended.change()]);
+    assert!(!between(former.table(), model.table()).is_empty(), "numbers are not the objects' own");
+    for (set, members) in &former.table().sets {
+        model.renumber(set, &members.targets);
+    }
+    assert_eq!(former.table(), model.table());
+    let removed = model.apply([Change::ServiceGone(gone(Kind::Service, "web"))]).difference.removed;
+    let mut all = elements(former.table());
+    all.retain(|element| !matches!(element, Element::Rules(_) | Element::ServiceRange(_)));
+    assert_eq!(removed, all, "and goes on from there");
 }
 
 #[test]

@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn the_least_rank_holds_a_key_in_whatever_order_they_come() {
-        let mut order = vec![3, 1, 4, 2];
+        let mut order = [3, 1, 4, 2];
         for _ in 0..4 {
             order.rotate_left(1);
             let mut map = Contested::default();

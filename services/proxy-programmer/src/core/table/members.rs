@@ -48,7 +48,8 @@ mod tests {
     #[test]
     fn endpoints_keep_their_numbers_where_they_can() {
         // (sentence, before, wanted, after); endpoints are told by their last octet
-        let cases: &[(&str, &[u8], &[u8], &[u8])] = &[
+        type Octets = &'static [u8];
+        let cases: &[(&str, Octets, Octets, Octets)] = &[
             ("the first ones are in order", &[], &[3, 1, 2], &[1, 2, 3]),
             ("a newcomer comes last, wherever its address is", &[2, 3], &[1, 2, 3], &[2, 3, 1]),
             ("the last one fills the gap of one that ended", &[1, 2, 3, 4], &[1, 3, 4], &[1, 4, 3]),

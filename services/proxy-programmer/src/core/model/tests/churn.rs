@@ -152,7 +152,7 @@ impl Mirror {
 
 /// Endpoints that the service's slices hold for this port, whatever their conditions.
 fn is_endpoint(model: &Model, set: &SetId, target: &Target) -> bool {
-    let slices = model.slices.of(&set.port.service).into_iter();
+    let slices = model.objects.slices.of(&set.port.service).into_iter();
     slices.filter(|slice| slice.family == set.port.family).any(|slice| {
         let has_port = |port: &slice::SlicePort| {
             port.port == target.port && port.name == set.port.name && port.protocol == set.port.protocol

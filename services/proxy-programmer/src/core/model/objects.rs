@@ -1,9 +1,32 @@
-//! All slices that are known, by service.
+//! All objects that are known, as far as they were understood.
 
-use crate::core::{name::ServiceName, slice::Slice};
+use crate::core::{
+    fault::{Fault, Object},
+    name::ServiceName,
+    node::Node,
+    service::Service,
+    slice::Slice,
+};
 use std::{collections::BTreeMap, sync::Arc};
 
-/// Slices, and whose each is: the label that says so may change.
+/// What the table is made of.
+#[derive(Debug, Clone)]
+pub(super) struct Objects {
+    pub(super) node: Node,
+    pub(super) services: BTreeMap<ServiceName, Service>,
+    pub(super) slices: Slices,
+    /// What is wrong with each, as long as it is.
+    pub(super) faults: BTreeMap<Object, Vec<Fault>>,
+}
+
+impl Objects {
+    /// A node without services.
+    pub(super) fn of(node: Node) -> Self {
+        Self { node, services: BTreeMap::new(), slices: Slices::default(), faults: BTreeMap::new() }
+    }
+}
+
+/// Slices by service, and whose each is: the label that says so may change.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Slices {
     by_service: BTreeMap<ServiceName, BTreeMap<Arc<str>, Slice>>,
