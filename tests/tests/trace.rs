@@ -488,6 +488,8 @@ fn a_process_that_stands_still_shows_on_the_way_to_it() -> Result<()> {
     Stage::play("stalled", |stage, home| {
         for victim in ["volume-mounter", "cri-bridge"] {
             let delayed = |stage: &mut Stage, pod: &str| {
+                // Its end would wait for the process too, and then take place beside the start.
+                home.gone(&pod.replace("slow", "usual"))?;
                 let process = stage.node.process(victim)?;
                 process.signal(Signal::SIGSTOP)?;
                 let pod = format!("{pod}-{victim}");

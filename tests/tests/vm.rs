@@ -6,7 +6,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use tests::control_plane::ControlPlane;
 use tests::ground::Ground;
@@ -29,12 +29,12 @@ struct Stage {
 
 static STAGES: Mutex<Vec<Stage>> = Mutex::new(Vec::new());
 
-/// Plays a scenario on every flavour asked for; says why where there can be no machine.
+/// Plays a scenario on every flavour asked for; fails where there can be no machine.
 fn play(scenario: impl Fn(&mut Stage) -> Result<()>) -> Result<()> {
     for flavour in scene::selected()? {
+        // Nobody asks for these by accident.
         if let Some(reason) = scene::lacking(flavour).or_else(vm::lacking) {
-            eprintln!("skipped: {reason}");
-            continue;
+            bail!("there can be no machine: {reason}");
         }
         let mut stages = STAGES.lock().unwrap_or_else(PoisonError::into_inner);
         let position = stages.iter().position(|stage| stage.flavour == flavour);
@@ -62,11 +62,17 @@ impl Stage {
         Ok(Namespace::new(self.plane.kubectl(), name).with_patience(PATIENCE))
     }
 
-    /// A pod of one running container that nothing restarts, in a namespace of this name.
+    /// A pod of one running container that nothing restarts, in a namespace of this name; what earlier scenarios ran
+    /// has ended.
     fn sleeper(&self, namespace: &str) -> Result<Namespace> {
         let home = self.namespace(namespace)?;
         home.run("sleeper", "containers: [{ name: app, command: [sleep, '36000'] }]")?;
         home.ready("sleeper")?;
+        wait::until("its sandbox and its container alone", PATIENCE, || {
+            let running = self.node.running()?;
+            ensure!(running.len() == 2, "there are {running:?}");
+            Ok(())
+        })?;
         Ok(home)
     }
 
@@ -174,7 +180,7 @@ containers:
 volumes:
 - { name: scratch, emptyDir: { medium: Memory, sizeLimit: 4Mi } }
 - { name: config, configMap: { name: colours } }
-- { name: secret, secret: { secretName: word, defaultMode: 0400 } }
+- { name: secret, secret: { secretName: word, defaultMode: 256 } }
 - name: all
   projected:
     sources:

@@ -24,6 +24,7 @@ pub mod journal;
 mod lifeline;
 mod lock;
 mod process;
+pub mod recent;
 mod service;
 mod stop;
 pub mod telemetry;

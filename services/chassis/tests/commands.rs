@@ -103,10 +103,11 @@ async fn what_has_expired_is_refused() {
     headers.insert("expires", "1");
     let body = serde_json::to_vec(&stop_pod("u-1", 1)).unwrap();
 
-    let reply = client
-        .request_with_headers("node.node-1.cri-bridge.cmd.stop-pod.u-1", headers, body.into())
-        .await
-        .unwrap();
+    let request = async_nats::Request::new()
+        .headers(headers)
+        .payload(body.into())
+        .inbox("_INBOX_pod-lifecycle.cri-bridge.1".to_owned());
+    let reply = client.send_request("node.node-1.cri-bridge.cmd.stop-pod.u-1", request).await.unwrap();
 
     let reply: Outcome = serde_json::from_slice(&reply.payload).unwrap();
     assert_eq!(reply, refused(Refusal::Expired));

@@ -65,7 +65,16 @@ fn to_publish() -> Vec<Probe> {
         probe("node.node-1", &[]),
         probe("other", &[]),
     ];
-    probes.extend(Owner::ALL.map(|owner| probe(format!("_INBOX_{owner}.a.b"), &[])));
+    for asker in Owner::ALL {
+        probes.push(probe(format!("_INBOX_{asker}.a.b"), &[]));
+        for owner in Owner::ALL {
+            let serves = |(of, row): (Owner, &Row)| {
+                of == owner && row.kind == Kind::Command && others(owner, row).contains(&asker)
+            };
+            let answerers = if rows().into_iter().any(serves) { vec![owner] } else { Vec::new() };
+            probes.push(probe(format!("_INBOX_{asker}.{owner}.a"), &answerers));
+        }
+    }
     for (owner, row) in rows() {
         let publishers = match row.kind {
             Kind::Command => others(owner, row),
@@ -93,14 +102,14 @@ fn about_the_stream(owner: Owner, row: &Row) -> Vec<Probe> {
         probe(format!("$JS.API.STREAM.UPDATE.{stream}"), &[maker]),
         probe(format!("$JS.API.STREAM.INFO.{stream}"), &readers),
         probe(format!("$JS.API.CONSUMER.CREATE.{stream}.c"), &readers),
-        probe(format!("$JS.API.CONSUMER.DELETE.{stream}.c"), &readers),
+        probe(format!("$JS.API.STREAM.MSG.GET.{stream}"), &readers),
         probe(format!("$JS.FC.{stream}.c.1"), &readers),
         probe(format!("$JS.API.CONSUMER.CREATE.{stream}"), &[]),
         probe(format!("$JS.API.CONSUMER.CREATE.{stream}.c.node.>"), &[]),
         probe(format!("$JS.API.CONSUMER.DURABLE.CREATE.{stream}.c"), &[]),
         probe(format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.c"), &[]),
         probe(format!("$JS.API.STREAM.DELETE.{stream}"), &[]),
-        probe(format!("$JS.API.STREAM.MSG.GET.{stream}"), &[]),
+        probe(format!("$JS.API.CONSUMER.DELETE.{stream}.c"), &[]),
         probe(format!("$JS.API.STREAM.MSG.DELETE.{stream}"), &[]),
         probe(format!("$JS.API.DIRECT.GET.{stream}"), &[]),
         probe(format!("$JS.API.DIRECT.GET.{stream}.a"), &[]),

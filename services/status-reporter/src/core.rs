@@ -8,6 +8,5 @@ pub(crate) mod node;
 pub(crate) mod pod;
 pub(crate) mod pods;
 pub(crate) mod quantity;
-pub(crate) mod recent;
 pub(crate) mod time;
 pub(crate) mod turns;

@@ -3,6 +3,7 @@
 use super::{
     AskError, Bus,
     headers::{self, Received},
+    permissions::answers,
 };
 use crate::{clock, telemetry};
 use async_nats::client::{Request, RequestError, RequestErrorKind};
@@ -37,7 +38,11 @@ pub(super) async fn ask<C: Command>(
     let traceparent = telemetry::traceparent(&telemetry::context_of_current());
     let headers =
         headers::command::<C>(sent, sent.after(patience), command.decision(), traceparent.as_deref());
-    let request = Request::new().headers(headers).payload(Bytes::from(body)).timeout(Some(patience));
+    let request = Request::new()
+        .headers(headers)
+        .payload(Bytes::from(body))
+        .timeout(Some(patience))
+        .inbox(format!("{}.{:032x}", answers(bus.owner(), C::OWNER), rand::random::<u128>()));
     let reply = link
         .client
         .send_request(subject::of(bus.node(), command), request)

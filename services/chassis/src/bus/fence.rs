@@ -3,47 +3,31 @@
 //! Pure. Shared by all commands of a process, so that a `start-container` that was under way when the
 //! `stop-pod` came is refused although it came by another subscription.
 
+use crate::recent::Recent;
 use messages::{Decision, Key};
-use std::collections::HashMap;
 
-/// Pods remembered. Several times what a node runs; beyond it, those that were heard of least
-/// recently are forgotten.
+/// Pods remembered: several times what a node runs.
 const LIMIT: usize = 2048;
 
 /// The newest decisions seen.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Fence {
-    newest: HashMap<Key, Seen>,
-    tick: u64,
+    newest: Recent<Key, Decision>,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Seen {
-    decision: Decision,
-    tick: u64,
+impl Default for Fence {
+    fn default() -> Self {
+        Self { newest: Recent::new(LIMIT) }
+    }
 }
 
 impl Fence {
     /// Whether a command of this decision may be acted on, and remembers it if so. Several commands
     /// may carry out one decision.
     pub(super) fn admits(&mut self, pod: &Key, decision: Decision) -> bool {
-        if self.newest.get(pod).is_some_and(|seen| seen.decision > decision) {
-            return false;
-        }
-        self.tick += 1;
-        self.newest.insert(pod.clone(), Seen { decision, tick: self.tick });
-        self.forget_some();
-        true
-    }
-
-    /// Forgets the older half at once, so that the search is paid for by a thousand commands.
-    fn forget_some(&mut self) {
-        if self.newest.len() > LIMIT {
-            let mut ticks: Vec<u64> = self.newest.values().map(|seen| seen.tick).collect();
-            let (_, median, _) = ticks.select_nth_unstable(LIMIT / 2);
-            let median = *median;
-            self.newest.retain(|_, seen| seen.tick >= median);
-        }
+        let newest = self.newest.get(pod, || decision);
+        *newest = decision.max(*newest);
+        *newest == decision
     }
 }
 
@@ -78,11 +62,10 @@ mod tests {
     }
 
     #[test]
-    fn many_pods_are_remembered_but_not_for_ever() {
+    fn a_recent_pod_is_remembered_among_many() {
         let mut fence = Fence::default();
         for number in 0..LIMIT * 3 {
             assert!(fence.admits(&pod(number), decision(1, 2)));
-            assert!(fence.newest.len() <= LIMIT);
         }
         assert!(!fence.admits(&pod(LIMIT * 3 - 1), decision(1, 1)), "a recent one");
     }

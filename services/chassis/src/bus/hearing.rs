@@ -10,11 +10,15 @@ use super::{
     place,
 };
 use crate::{clock, error};
-use async_nats::jetstream::{
-    self, Context, Message,
-    consumer::{
-        DeliverPolicy,
-        push::{Ordered, OrderedConfig},
+use async_nats::{
+    HeaderMap,
+    jetstream::{
+        self, Context,
+        consumer::{
+            DeliverPolicy,
+            push::{Ordered, OrderedConfig},
+        },
+        stream::RawMessageErrorKind,
     },
 };
 use futures::{Stream, StreamExt};
@@ -22,6 +26,8 @@ use messages::{BootTime, Incarnation, Key, State, subject};
 use opentelemetry::Context as TraceContext;
 use std::{
     collections::VecDeque,
+    convert::Infallible,
+    ops::Range,
     pin::Pin,
     task::{Context as TaskContext, Poll},
     time::Duration,
@@ -122,8 +128,6 @@ enum Ended {
     Unheard,
     /// The connection was made anew, and the stream may be another.
     Reconnected,
-    /// The stream may hold what was not read.
-    Doubtful,
     /// The stream is not there, or its reading was broken off.
     Lost(Failure),
 }
@@ -137,7 +141,7 @@ impl<S: State> Follower<S> {
             let connection = self.link.made_after(0).await;
             match self.read(connection).await {
                 Ended::Unheard => return,
-                Ended::Reconnected | Ended::Doubtful => pause = PAUSES.0,
+                Ended::Reconnected => pause = PAUSES.0,
                 Ended::Lost(why) => {
                     debug!(stream = self.address.stream(), error = error::chain(&*why), "not heard");
                     sleep(pause).await;
@@ -157,16 +161,17 @@ impl<S: State> Follower<S> {
             biased;
             () = out.closed() => Ended::Unheard,
             _ = link.made_after(connection) => Ended::Reconnected,
-            read = self.read_on() => read.map_or_else(Ended::Lost, |()| Ended::Doubtful),
+            Err(why) = self.read_on() => Ended::Lost(why),
         }
     }
 
-    /// Reads until something may be missing, or until that is no longer possible.
-    async fn read_on(&mut self) -> Result<(), Failure> {
-        let (consumer, mut messages, end) = open(&self.context, &self.address).await?;
+    /// Reads until that is no longer possible.
+    async fn read_on(&mut self) -> Result<Infallible, Failure> {
+        let (stream, mut messages) = open(&self.context, &self.address).await?;
+        let state = &stream.cached_info().state;
+        let end = if state.messages == 0 { 0 } else { state.last_sequence };
         self.ledger.begin(end == 0);
-        let last = consumer.stream.cached_info().state.last_sequence;
-        let mut doubt = Doubt::new(last, Instant::now());
+        let mut doubt = Doubt::new(state.last_sequence, Instant::now());
         loop {
             self.hand_on().await;
             let message = tokio::select! {
@@ -175,22 +180,42 @@ impl<S: State> Follower<S> {
                 message = messages.next() => Some(message.ok_or("the reading ended")??),
             };
             let Some(message) = message else {
-                let is_missing = doubt.has_gap() || {
-                    let last = consumer.stream.get_info().await?.state.last_sequence;
-                    doubt.is_behind(last, Instant::now())
-                };
-                if is_missing {
-                    drop(messages);
-                    consumer.delete().await;
-                    return Ok(());
+                let last = stream.get_info().await?.state.last_sequence;
+                for gap in doubt.gaps(last, Instant::now()) {
+                    self.fetch(&stream, gap).await?;
                 }
                 continue;
             };
-            self.take(&message, end);
+            let settled = self.on_message(&message.subject, message.headers.as_ref(), &message.payload);
+            self.note(settled);
             if let Ok(info) = message.info() {
+                if info.pending == 0 || info.stream_sequence >= end {
+                    let settled = self.ledger.catch_up();
+                    self.note(settled);
+                }
                 doubt.read(info.stream_sequence, Instant::now());
             }
         }
+    }
+
+    /// Asks for what of these sequences the stream still holds.
+    async fn fetch(&mut self, stream: &jetstream::stream::Stream, gap: Range<u64>) -> Result<(), Failure> {
+        let mut from = gap.start;
+        while from < gap.end {
+            match stream.raw_message_builder().sequence(from).next_by_subject(">").send().await {
+                Ok(found) if found.sequence < gap.end => {
+                    debug!(stream = self.address.stream(), sequence = found.sequence, "fetched");
+                    let settled = self.on_message(&found.subject, Some(&found.headers), &found.payload);
+                    self.note(settled);
+                    self.hand_on().await;
+                    from = found.sequence + 1;
+                }
+                Ok(_) => break,
+                Err(failure) if failure.kind() == RawMessageErrorKind::NoMessageFound => break,
+                Err(failure) => return Err(failure.into()),
+            }
+        }
+        Ok(())
     }
 
     /// Gives the news to the reader, waiting for it to take them. Cancel-safe.
@@ -204,15 +229,6 @@ impl<S: State> Follower<S> {
         }
     }
 
-    fn take(&mut self, message: &Message, end: u64) {
-        let settled = self.on_message(message);
-        self.note(settled);
-        if message.info().is_ok_and(|info| info.pending == 0 || info.stream_sequence >= end) {
-            let settled = self.ledger.catch_up();
-            self.note(settled);
-        }
-    }
-
     fn note(&mut self, settled: Settled) {
         self.news.extend(settled.gone.into_iter().map(|key| Heard::Gone { key }));
         self.news.extend(settled.complete.then_some(Heard::Complete));
@@ -220,14 +236,14 @@ impl<S: State> Follower<S> {
 
     /// Notes one message in the ledger, and what is news in it. What is not what its subject promises
     /// is passed over, and the last value stays.
-    fn on_message(&mut self, message: &Message) -> Settled {
-        let received = Received(message.headers.as_ref());
-        let (Some(stamp), Some(parsed)) = (received.stamp(), subject::parse(&message.subject)) else {
-            return pass_over(&message.subject, "it bears no stamp");
+    fn on_message(&mut self, about: &str, headers: Option<&HeaderMap>, body: &[u8]) -> Settled {
+        let received = Received(headers);
+        let (Some(stamp), Some(parsed)) = (received.stamp(), subject::parse(about)) else {
+            return pass_over(about, "it bears no stamp");
         };
         let check = received.check::<S>();
         if matches!(check, Err(Misfit::Untyped | Misfit::OtherType { .. })) {
-            return pass_over(&message.subject, "it is of another type");
+            return pass_over(about, "it is of another type");
         }
         match parsed.key {
             None => return self.ledger.complete(stamp),
@@ -236,7 +252,7 @@ impl<S: State> Follower<S> {
                     self.news.push_back(Heard::Gone { key });
                 }
             }
-            Some(key) => match self.decode(check, &key, &message.payload) {
+            Some(key) => match self.decode(check, &key, body) {
                 Ok(state) if self.ledger.value(&key, stamp) => {
                     let (revision, incarnation) = (stamp.revision, stamp.incarnation);
                     let context = received.context();
@@ -245,7 +261,7 @@ impl<S: State> Follower<S> {
                 }
                 Ok(_) => {}
                 Err(Unreadable::Forged) => {
-                    return pass_over(&message.subject, "its body is about something else");
+                    return pass_over(about, "its body is about something else");
                 }
                 // Its owner did say something about the key, so that it is not gone.
                 Err(Unreadable::Foreign) => {
@@ -283,37 +299,73 @@ enum Unreadable {
     Forged,
 }
 
-/// What the server keeps for one reading.
-struct Consumer {
-    stream: jetstream::stream::Stream,
-    name: Option<String>,
-}
-
-impl Consumer {
-    /// Has the server forget it, which it does by itself half a minute after the reader has gone.
-    async fn delete(self) {
-        let Some(name) = self.name else { return };
-        if let Err(failure) = self.stream.delete_consumer(&name).await {
-            debug!(name, error = error::chain(&failure), "an earlier reading's consumer stays for a while");
-        }
-    }
-}
-
-/// A consumer of all last values and what follows, what it delivers, and the sequence of the newest of those
-/// values; 0 when there is none.
-async fn open(context: &Context, address: &Address) -> Result<(Consumer, Ordered, u64), Failure> {
+/// A stream, and a consumer of all its last values and what follows.
+async fn open(context: &Context, address: &Address) -> Result<(jetstream::stream::Stream, Ordered), Failure> {
     let stream = context.get_stream(address.stream()).await?;
-    let state = &stream.cached_info().state;
-    let end = if state.messages == 0 { 0 } else { state.last_sequence };
     let inbox = context.client().new_inbox();
-    let name = inbox.rsplit('.').next().map(str::to_owned);
     let config = OrderedConfig {
-        name: name.clone(),
+        // Only who creates a consumer by name asks at a subject of its own.
+        name: inbox.rsplit('.').next().map(str::to_owned),
         deliver_subject: inbox,
         // Of each subject the stream holds only the last; asking for that needs a filter.
         deliver_policy: DeliverPolicy::All,
         ..OrderedConfig::default()
     };
     let messages = context.create_consumer_on_stream(config, address.stream()).await?.messages().await?;
-    Ok((Consumer { stream, name }, messages, end))
+    Ok((stream, messages))
+}
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use super::*;
+    use crate::testing::BusServer;
+    use messages::{
+        Owner,
+        volume_mounter::{Volumes, VolumesPhase},
+    };
+
+    const DEADLINE: Duration = Duration::from_secs(20);
+
+    fn volumes(pod: &str, revision: u64) -> Volumes {
+        Volumes {
+            pod: pod.parse().unwrap(),
+            phase: VolumesPhase::Ready,
+            revision,
+            volumes: Vec::new(),
+            pod_dir: String::new(),
+            supplemental_groups: Vec::new(),
+        }
+    }
+
+    #[actix::test]
+    async fn what_a_gap_still_holds_is_heard_once() {
+        for program in BusServer::programs() {
+            let server = BusServer::of(&program);
+            let (mounter, bus) =
+                (server.bus(Owner::VolumeMounter).await, server.bus(Owner::PodLifecycle).await);
+            let address = Address::of::<Volumes>(bus.node()).unwrap();
+            let context = jetstream::new(bus.inner.link.as_ref().unwrap().client.clone());
+            let (out, mut heard) = mpsc::channel(QUEUE);
+            let (ledger, news, link) = (Ledger::default(), VecDeque::new(), bus.inner.link.clone().unwrap());
+            let mut follower = Follower::<Volumes> { bus, link, context, address, ledger, news, out };
+            for (pod, revision) in [("u-1", 1), ("u-2", 2), ("u-1", 3), ("u-3", 4)] {
+                mounter.say(&volumes(pod, revision)).await;
+            }
+            mounter.flush(DEADLINE).await;
+            let stream = follower.context.get_stream(follower.address.stream()).await.unwrap();
+            let last = stream.cached_info().state.last_sequence;
+
+            for _ in 0..2 {
+                follower.fetch(&stream, 1..last).await.unwrap();
+            }
+            let missing = follower.fetch(&stream, last + 1..last + 9).await;
+
+            assert!(missing.is_ok(), "nothing is there, and that is no failure");
+            let mut pods = Vec::new();
+            while let Ok(Heard::Value { state, .. }) = heard.try_recv() {
+                pods.push((state.pod.to_string(), state.revision));
+            }
+            assert_eq!(pods, [("u-2".to_owned(), 2), ("u-1".to_owned(), 3)], "{}", program.display());
+        }
+    }
 }

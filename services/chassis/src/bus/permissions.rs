@@ -16,9 +16,6 @@ use super::address::Address;
 use messages::{Kind, NodeName, Owner, catalog::Row};
 use serde::Serialize;
 
-/// How long a receiver may take over its answer. Longer than any command's patience.
-const RESPONSES_EXPIRE: &str = "10m";
-
 /// The permissions of one user, in the shape that the server's configuration wants under
 /// `permissions`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -27,9 +24,6 @@ pub struct Permissions {
     pub publish: Allow,
     /// What may be subscribed to.
     pub subscribe: Allow,
-    /// Answers to what was received; absent for a process that serves no command.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub allow_responses: Option<Responses>,
 }
 
 /// A list of subjects; all others are denied.
@@ -39,18 +33,16 @@ pub struct Allow {
     pub allow: Vec<String>,
 }
 
-/// How many answers may follow a request, and for how long.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Responses {
-    /// Answers.
-    pub max: u32,
-    /// A duration as the server's configuration writes it.
-    pub expires: &'static str,
-}
-
 /// The prefix of a process' own inboxes.
 pub fn inbox(owner: Owner) -> String {
     format!("_INBOX_{owner}")
+}
+
+/// The prefix of the subjects at which `asker` waits for answers of `owner`, who may publish there and nowhere else
+/// in the asker's inbox. The server's own leave for answers (`allow_responses`) would remember every message
+/// that a process is sent.
+pub(super) fn answers(asker: Owner, owner: Owner) -> String {
+    format!("{}.{owner}", inbox(asker))
 }
 
 /// Who makes the streams of an owner.
@@ -75,7 +67,10 @@ pub fn permissions(node: &NodeName, rows: &'static [Row], owner: Owner) -> Permi
         let address = Address::of_row(node, sayer, row);
         let may_use = row.others.contains(&owner) && sayer != owner;
         match row.kind {
-            Kind::Command if sayer == owner => subscribe.push(address.pattern()),
+            Kind::Command if sayer == owner => {
+                subscribe.push(address.pattern());
+                publish.extend(row.others.iter().map(|asker| format!("{}.*", answers(*asker, owner))));
+            }
             Kind::Command if may_use => publish.push(address.pattern()),
             Kind::Event if sayer == owner => publish.push(address.pattern()),
             Kind::Event if may_use => subscribe.push(address.pattern()),
@@ -83,12 +78,7 @@ pub fn permissions(node: &NodeName, rows: &'static [Row], owner: Owner) -> Permi
             Kind::Command | Kind::Event => {}
         }
     }
-    let serves = rows.iter().any(|row| row.kind == Kind::Command && row.owner == owner);
-    Permissions {
-        publish: Allow { allow: sorted(publish) },
-        subscribe: Allow { allow: sorted(subscribe) },
-        allow_responses: serves.then_some(Responses { max: 1, expires: RESPONSES_EXPIRE }),
-    }
+    Permissions { publish: Allow { allow: sorted(publish) }, subscribe: Allow { allow: sorted(subscribe) } }
 }
 
 /// The rows with whoever says or receives them; those that everyone says of himself, once for each.
@@ -111,9 +101,8 @@ fn state(address: &Address, owner: Owner, reads: bool) -> Vec<String> {
         subjects.extend(["STREAM.CREATE", "STREAM.UPDATE"].map(|deed| api(deed, &stream)));
     }
     if reads {
-        subjects.push(api("STREAM.INFO", &stream));
+        subjects.extend(["STREAM.INFO", "STREAM.MSG.GET"].map(|deed| api(deed, &stream)));
         subjects.push(format!("{}.*", api("CONSUMER.CREATE", &stream)));
-        subjects.push(format!("{}.*", api("CONSUMER.DELETE", &stream)));
         subjects.push(format!("$JS.FC.{stream}.>"));
     }
     subjects
@@ -145,8 +134,8 @@ mod tests {
             prober.publish.allow,
             [
                 "$JS.API.CONSUMER.CREATE.n1_pod-lifecycle_probes.*",
-                "$JS.API.CONSUMER.DELETE.n1_pod-lifecycle_probes.*",
                 "$JS.API.STREAM.INFO.n1_pod-lifecycle_probes",
+                "$JS.API.STREAM.MSG.GET.n1_pod-lifecycle_probes",
                 "$JS.API.STREAM.PURGE.n1_prober_health",
                 "$JS.API.STREAM.PURGE.n1_prober_verdict",
                 "$JS.FC.n1_pod-lifecycle_probes.>",
@@ -159,7 +148,6 @@ mod tests {
             ]
         );
         assert_eq!(prober.subscribe.allow, ["_INBOX_prober.>"]);
-        assert_eq!(prober.allow_responses, None);
     }
 
     #[test]
@@ -174,7 +162,9 @@ mod tests {
                 "node.n1.volume-mounter.cmd.release-volumes.*",
             ]
         );
-        assert_eq!(mounter.allow_responses.unwrap().max, 1);
+        let answers: Vec<&String> =
+            mounter.publish.allow.iter().filter(|subject| subject.starts_with("_INBOX_")).collect();
+        assert_eq!(answers, ["_INBOX_cri-bridge.volume-mounter.*", "_INBOX_pod-lifecycle.volume-mounter.*"]);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use std::{
 /// How long a tombstone is kept. Readers that are there hear it at once, and one that was away for
 /// longer learns of the absence by `complete`. Each pod leaves half a dozen of them, which the server
 /// and both sides hold in memory: ten minutes' worth would be most of a busy node's messages.
-const TOMBSTONES: Duration = Duration::from_secs(60);
+const TOMBSTONES: Duration = Duration::from_secs(20);
 
 /// Everything that one process has said.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use super::{
     address::Address,
     fence::Fence,
     headers::{self, Misfit, Received},
-    permissions::inbox,
+    permissions::answers,
     place,
 };
 use crate::{clock, error, telemetry};
@@ -95,7 +95,7 @@ impl<F> Server<F> {
         Fut: Future<Output = C::Reply> + 'static,
     {
         while let Some(raw) = subscriber.next().await {
-            let Some((reply_to, caller)) = return_address(&raw, self.address.others) else {
+            let Some((reply_to, caller)) = return_address(&raw, &self.address) else {
                 warn!(name = C::NAME, "a command came from nobody who may ask for it");
                 continue;
             };
@@ -140,14 +140,15 @@ impl<F> Server<F> {
     }
 }
 
-/// Where the reply goes, and who waits there. Only into inboxes of those who may ask: a reply sent
-/// elsewhere would be a message that its receiver takes for ours.
-fn return_address<'a>(raw: &'a Raw, may_ask: &[Owner]) -> Option<(&'a Subject, Owner)> {
+/// Where the reply goes, and who waits there. Only to where those who may ask wait for this process' answers: a
+/// reply sent elsewhere would be a message that its receiver takes for ours.
+fn return_address<'a>(raw: &'a Raw, address: &Address) -> Option<(&'a Subject, Owner)> {
     let reply_to = raw.reply.as_ref()?;
-    let is_of = |owner: &Owner| {
-        reply_to.strip_prefix(inbox(*owner).as_str()).is_some_and(|rest| rest.starts_with('.'))
+    let is_of = |asker: &Owner| {
+        let answers = answers(*asker, address.owner);
+        reply_to.strip_prefix(answers.as_str()).is_some_and(|rest| rest.starts_with('.'))
     };
-    may_ask.iter().copied().find(is_of).map(|owner| (reply_to, owner))
+    address.others.iter().copied().find(is_of).map(|asker| (reply_to, asker))
 }
 
 /// A command out of its message, unless nobody waits for it any more.
@@ -222,7 +223,7 @@ mod tests {
     fn raw(subject: &str, expires: BootTime, body: &str) -> Raw {
         Raw {
             subject: subject.into(),
-            reply: Some("_INBOX_pod-lifecycle.abc.1".into()),
+            reply: Some("_INBOX_pod-lifecycle.cri-bridge.1".into()),
             payload: Bytes::copy_from_slice(body.as_bytes()),
             headers: Some(headers::command::<StopPod>(NOW, expires, None, None)),
             status: None,
@@ -266,16 +267,19 @@ mod tests {
     #[test]
     fn replies_go_only_to_those_who_may_ask() {
         let cases = [
-            ("_INBOX_pod-lifecycle.abc.1", Some(Owner::PodLifecycle)),
-            ("_INBOX_prober.abc.1", None),
-            ("_INBOX_pod-lifecycle-x.abc.1", None),
+            ("_INBOX_pod-lifecycle.cri-bridge.1", Some(Owner::PodLifecycle)),
+            ("_INBOX_pod-lifecycle.prober.1", None),
+            ("_INBOX_pod-lifecycle.abc.1", None),
+            ("_INBOX_prober.cri-bridge.1", None),
+            ("_INBOX_pod-lifecycle.cri-bridge-x.1", None),
             ("node.n.pod-lifecycle.state.pod.u-1", None),
             ("$JS.API.STREAM.INFO.x", None),
         ];
         for (reply_to, caller) in cases {
             let mut raw = raw("node.n.cri-bridge.cmd.stop-pod.u-1", NOW, "");
             raw.reply = Some(reply_to.into());
-            let found = return_address(&raw, &[Owner::PodLifecycle]).map(|(_, owner)| owner);
+            let address = Address::of::<StopPod>(&"n".parse().unwrap()).unwrap();
+            let found = return_address(&raw, &address).map(|(_, asker)| asker);
             assert_eq!(found, caller, "{reply_to}");
         }
     }

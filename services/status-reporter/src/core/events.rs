@@ -7,7 +7,8 @@
 mod object;
 mod similar;
 
-use super::{backoff, failure::Failure, recent::Recent, time::Now};
+use super::{backoff, failure::Failure, time::Now};
+use chassis::recent::Recent;
 use k8s_openapi::api::core::v1::Event;
 use messages::{BootTime, NodeName, status_reporter::RecordEvent};
 use object::{Counted, Identity};
@@ -136,7 +137,7 @@ impl Recorder {
         match answer {
             Ok(()) | Err(Failure::AlreadyExists) => {
                 self.failures = 0;
-                self.counted.get(&identity, || Counted::new(now.unix)).sent = count;
+                self.counted.get(&identity, || Counted::new(now.unix)).sent(count);
             }
             // Events live for an hour: the one that was counted on is gone, and begins anew.
             Err(Failure::NotFound) if self.counted.get(&identity, || Counted::new(now.unix)).sent > 0 => {
@@ -182,11 +183,12 @@ impl Recorder {
         let counted = self.counted.get(&identity, || Counted::new(self.last_name));
         let request = if counted.sent == 0 {
             self.last_name = counted.first.max(self.last_name + 1);
-            counted.name = object::name(&identity.about, &self.node, self.last_name);
+            counted.named_at = self.last_name;
             Ask::Create(Box::new(object::event(&identity, counted, &self.node)))
         } else {
             let namespace = object::namespace(&identity.about).to_owned();
-            Ask::Patch { namespace, name: counted.name.clone(), patch: object::patch(&identity, counted) }
+            let name = object::name(&identity.about, &self.node, counted.named_at);
+            Ask::Patch { namespace, name, patch: object::patch(&identity, counted) }
         };
         let count = counted.count;
         self.under_way = Some((identity, count));

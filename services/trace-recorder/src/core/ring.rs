@@ -14,6 +14,9 @@ use opentelemetry::trace::TraceId;
 use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+/// So many traces, the newest, are kept as they come, since their spans are still coming.
+const OPEN: u64 = 32;
+
 /// How much is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -68,9 +71,10 @@ impl Ring {
 
     /// Keeps a piece, and lets go of the oldest traces for which there is no more room.
     pub fn record(&mut self, piece: Piece) {
-        let mut entry = self.remove(piece.trace);
-        entry.1.add(piece, &self.limits);
-        self.insert(entry);
+        let (place, mut entry) = self.remove(piece.trace);
+        entry.add(piece, &self.limits);
+        self.insert(place, entry);
+        self.pack();
         while let Some(victim) = self.victim() {
             self.remove(victim);
         }
@@ -120,7 +124,17 @@ impl Ring {
         }
     }
 
-    fn insert(&mut self, (place, entry): (u64, Entry)) {
+    /// Packs the trace whose spans are no longer to be expected.
+    fn pack(&mut self) {
+        let old = self.next.checked_sub(OPEN).and_then(|place| self.entries.get(&place)).map(Entry::id);
+        if let Some(id) = old {
+            let (place, mut entry) = self.remove(id);
+            entry.pack();
+            self.insert(place, entry);
+        }
+    }
+
+    fn insert(&mut self, place: u64, entry: Entry) {
         self.bytes[entry.lane()] += entry.size();
         self.counts[entry.lane()] += 1;
         self.places.insert(entry.id(), place);
@@ -217,6 +231,26 @@ mod tests {
         let held: usize = ring.entries.values().map(Entry::size).sum();
         assert_eq!(ring.bytes.iter().sum::<usize>(), held, "the books are right");
         assert!(!ring.list().is_empty());
+    }
+
+    #[test]
+    fn an_old_trace_takes_less_room_and_reads_as_before() {
+        let mut ring = Ring::new(Limits { traces: 100, ..ROOMY });
+        record(&mut ring, &[start(1, "default", "web")]);
+        (2..=8).for_each(|span| record(&mut ring, &[Deed::new(1, span, Some(1), "create container")]));
+        let (before, size) = (ring.find("web"), ring.entries[&1].size());
+        for trace in 2..=u8::try_from(OPEN).unwrap() + 1 {
+            assert_eq!(ring.entries[&1].size(), size, "until {trace}");
+            record(&mut ring, &[Deed::new(trace, 1, None, "renew lease")]);
+        }
+        assert!(ring.entries[&1].size() < size / 2, "{} of {size}", ring.entries[&1].size());
+        assert_eq!(ring.find("web"), before);
+
+        record(&mut ring, &[Deed::new(1, 9, Some(1), "late")]);
+        let Found::One(_, spans, 0) = ring.find("web") else { panic!("kept") };
+        assert_eq!(spans.len(), 9);
+        let held: usize = ring.entries.values().map(Entry::size).sum();
+        assert_eq!(ring.bytes.iter().sum::<usize>(), held, "the books are right");
     }
 
     #[test]

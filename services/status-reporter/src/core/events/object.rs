@@ -34,13 +34,13 @@ impl Identity {
 /// How often an event happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Counted {
-    /// `metadata.name` of the object that counts it; empty until it was sent.
-    pub(super) name: String,
+    /// What makes `metadata.name` of the object that counts it ([`name`]).
+    pub(super) named_at: i64,
     /// In all.
     pub(super) count: u32,
     /// As the API server knows.
     pub(super) sent: u32,
-    /// The latest message.
+    /// The latest message, until the API server has it.
     pub(super) message: String,
     pub(super) first: i64,
     pub(super) last: i64,
@@ -48,13 +48,21 @@ pub(super) struct Counted {
 
 impl Counted {
     pub(super) fn new(at: i64) -> Self {
-        Self { name: String::new(), count: 0, sent: 0, message: String::new(), first: at, last: at }
+        Self { named_at: at, count: 0, sent: 0, message: String::new(), first: at, last: at }
     }
 
     pub(super) fn count(&mut self, event: RecordEvent) {
         self.count = self.count.saturating_add(1);
         self.last = self.last.max(event.at);
         self.message = event.message;
+    }
+
+    /// The API server knows of so many.
+    pub(super) fn sent(&mut self, count: u32) {
+        self.sent = count;
+        if self.count <= count {
+            self.message = String::new();
+        }
     }
 
     /// Forgets that it was ever sent: it begins anew, with what was not sent yet.
@@ -95,7 +103,7 @@ pub(super) fn name(about: &About, node: &NodeName, at: i64) -> String {
 pub(super) fn event(identity: &Identity, counted: &Counted, node: &NodeName) -> Event {
     Event {
         metadata: ObjectMeta {
-            name: Some(counted.name.clone()),
+            name: Some(name(&identity.about, node, counted.named_at)),
             namespace: Some(namespace(&identity.about).to_owned()),
             ..ObjectMeta::default()
         },

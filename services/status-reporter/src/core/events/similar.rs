@@ -1,13 +1,15 @@
 //! What is too much: many messages of one kind become one event, and an object that has too many events
 //! is heard only now and then.
 
-use crate::core::recent::Recent;
-use chassis::bucket::Bucket;
+use chassis::{bucket::Bucket, recent::Recent};
 use messages::{
     BootTime,
     status_reporter::{About, RecordEvent, Severity},
 };
-use std::{collections::HashSet, time::Duration};
+use std::{
+    hash::{BuildHasher, RandomState},
+    time::Duration,
+};
 
 /// Objects and kinds of events remembered.
 const REMEMBERED: usize = 1024;
@@ -24,30 +26,36 @@ const ONE_MORE: Duration = Duration::from_secs(300);
 #[derive(Debug)]
 pub(super) struct Similar {
     kinds: Recent<(About, Severity, String), Kind>,
+    seed: RandomState,
 }
 
 #[derive(Debug)]
 struct Kind {
-    messages: HashSet<String>,
+    /// Hashes of them.
+    messages: Vec<u64>,
     last: BootTime,
 }
 
 impl Similar {
     pub(super) fn new() -> Self {
-        Self { kinds: Recent::new(REMEMBERED) }
+        Self { kinds: Recent::new(REMEMBERED), seed: RandomState::new() }
     }
 
     /// The event, or the one that stands for it and others that differ only in their messages, and
     /// whether it is such.
     pub(super) fn combine(&mut self, now: BootTime, mut event: RecordEvent) -> (RecordEvent, bool) {
         let key = (event.about.clone(), event.severity, event.reason.clone());
-        let kind = self.kinds.get(&key, || Kind { messages: HashSet::new(), last: now });
+        let kind = self.kinds.get(&key, || Kind { messages: Vec::new(), last: now });
         if now.since(kind.last) > PERIOD {
             kind.messages.clear();
         }
         kind.last = now;
-        if kind.messages.len() < MESSAGES || kind.messages.contains(&event.message) {
-            kind.messages.insert(event.message.clone());
+        let message = self.seed.hash_one(&event.message);
+        if kind.messages.contains(&message) {
+            return (event, false);
+        }
+        if kind.messages.len() < MESSAGES {
+            kind.messages.push(message);
             return (event, false);
         }
         event.message.insert_str(0, COMBINED);

@@ -5,11 +5,16 @@ use crate::core::{
     batch::{Piece, Pod},
     model::START,
 };
+use flate2::{Compression, read::DeflateDecoder, write::DeflateEncoder};
 use opentelemetry::trace::TraceId;
 use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
 use prost::Message;
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    io::{self, Read, Write},
+    iter, mem,
+};
 
 /// What a list shows of a trace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,7 +54,10 @@ pub(super) struct Entry {
     dropped: u32,
     failed: bool,
     bytes: usize,
+    /// Each as it came.
     pieces: Vec<Box<[u8]>>,
+    /// What came before them: each some pieces, deflated.
+    packs: Vec<Box<[u8]>>,
 }
 
 impl Entry {
@@ -67,6 +75,7 @@ impl Entry {
             failed: false,
             bytes: 0,
             pieces: Vec::new(),
+            packs: Vec::new(),
         }
     }
 
@@ -92,8 +101,28 @@ impl Entry {
 
     /// The trace, as its spans came. Our own encoding reads back; a piece that did not would be left out.
     pub(super) fn found(&self) -> Found {
-        let read = self.pieces.iter().filter_map(|bytes| ResourceSpans::decode(&**bytes).ok());
-        Found::One(self.id, read.collect(), self.dropped)
+        let mut spans: Vec<ResourceSpans> = self.packs.iter().flat_map(|pack| unpack(pack)).collect();
+        spans.extend(self.pieces.iter().filter_map(|piece| ResourceSpans::decode(&**piece).ok()));
+        Found::One(self.id, spans, self.dropped)
+    }
+
+    /// Makes what came so far small: spans of one trace say much of the same.
+    pub(super) fn pack(&mut self) {
+        if self.pieces.is_empty() {
+            return;
+        }
+        let pieces = mem::take(&mut self.pieces);
+        match pack(&pieces) {
+            Ok(pack) => {
+                let before: usize = pieces.iter().map(|piece| piece.len()).sum();
+                self.bytes = self.bytes + pack.len() - before;
+                self.packs.push(pack.into_boxed_slice());
+            }
+            Err(failure) => {
+                debug_assert!(false, "memory takes what is written: {failure}");
+                self.pieces = pieces;
+            }
+        }
     }
 
     /// Whose room it takes: 1 for pods' starts, 0 for the rest.
@@ -152,6 +181,28 @@ impl Entry {
             failed: self.failed,
         }
     }
+}
+
+/// Pieces, each behind its length, deflated.
+fn pack(pieces: &[Box<[u8]>]) -> io::Result<Vec<u8>> {
+    let mut pack = DeflateEncoder::new(Vec::new(), Compression::fast());
+    for piece in pieces {
+        let mut length = Vec::new();
+        prost::encode_length_delimiter(piece.len(), &mut length)?;
+        pack.write_all(&length)?;
+        pack.write_all(piece)?;
+    }
+    pack.finish()
+}
+
+fn unpack(pack: &[u8]) -> Vec<ResourceSpans> {
+    let mut bytes = Vec::new();
+    // What cannot be read ends the pack.
+    let _ = DeflateDecoder::new(pack).read_to_end(&mut bytes);
+    let mut rest = bytes.as_slice();
+    let piece =
+        || if rest.is_empty() { None } else { ResourceSpans::decode_length_delimited(&mut rest).ok() };
+    iter::from_fn(piece).collect()
 }
 
 impl Pod {

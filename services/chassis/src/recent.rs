@@ -1,36 +1,45 @@
 //! A map that remembers a bounded number of keys: beyond it, those that were used least recently are
 //! forgotten, half of them at once, so that the search is paid for by many uses.
+//!
+//! What is remembered of a key is its hash, with a seed of this process: keys are whole names and events.
 
-use std::{collections::HashMap, hash::Hash};
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, Hash, RandomState},
+    marker::PhantomData,
+};
 
 /// The map.
 #[derive(Debug)]
-pub(crate) struct Recent<K, V> {
-    entries: HashMap<K, (u64, V)>,
+pub struct Recent<K, V> {
+    entries: HashMap<u64, (u64, V)>,
+    seed: RandomState,
     limit: usize,
     tick: u64,
+    keys: PhantomData<fn(K)>,
 }
 
-impl<K: Hash + Eq + Clone, V> Recent<K, V> {
+impl<K: Hash, V> Recent<K, V> {
     /// A map of at most `limit` keys.
-    pub(crate) fn new(limit: usize) -> Self {
-        Self { entries: HashMap::new(), limit, tick: 0 }
+    pub fn new(limit: usize) -> Self {
+        Self { entries: HashMap::new(), seed: RandomState::new(), limit, tick: 0, keys: PhantomData }
     }
 
     /// The value of a key, made where it was not remembered.
-    pub(crate) fn get(&mut self, key: &K, make: impl FnOnce() -> V) -> &mut V {
+    pub fn get(&mut self, key: &K, make: impl FnOnce() -> V) -> &mut V {
+        let key = self.seed.hash_one(key);
         self.tick += 1;
-        if !self.entries.contains_key(key) && self.entries.len() >= self.limit {
+        if !self.entries.contains_key(&key) && self.entries.len() >= self.limit {
             self.forget_half();
         }
-        let entry = self.entries.entry(key.clone()).or_insert_with(|| (0, make()));
+        let entry = self.entries.entry(key).or_insert_with(|| (0, make()));
         entry.0 = self.tick;
         &mut entry.1
     }
 
     /// Forgets a key.
-    pub(crate) fn forget(&mut self, key: &K) {
-        self.entries.remove(key);
+    pub fn forget(&mut self, key: &K) {
+        self.entries.remove(&self.seed.hash_one(key));
     }
 
     fn forget_half(&mut self) {
