@@ -19,6 +19,7 @@ pub mod endpoints;
 pub mod fault;
 pub mod model;
 pub mod name;
+pub mod nft;
 pub mod node;
 pub mod service;
 pub mod slice;

@@ -2,6 +2,7 @@
 //! supervisor and behind its permissions. It programs nothing and says so. [`mod@core`] holds the rules
 //! that it is to follow; nobody calls them yet.
 
+pub mod adapters;
 pub mod core;
 
 use chassis::Service;

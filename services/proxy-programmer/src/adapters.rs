@@ -1,0 +1,3 @@
+//! The real outside: the kernel's nf_tables, by netlink.
+
+pub mod netlink;

@@ -1,0 +1,140 @@
+//! What the kernel answers, read from bytes. Nothing in it is trusted to be whole.
+
+use super::attributes::{self, Attribute};
+
+/// One answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// The message of this number was carried out.
+    Done(u32),
+    /// A message was not.
+    Fault(Fault),
+    /// The number of the newest transaction.
+    Generation(u32),
+}
+
+/// Why a message was not carried out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Fault {
+    /// The message's number.
+    pub(super) sequence: u32,
+    /// The error's.
+    pub(super) errno: i32,
+    /// Where in the message the attribute at fault begins.
+    pub(super) offset: Option<usize>,
+    /// What the kernel says of it.
+    pub(super) said: Option<String>,
+}
+
+const MESSAGE_HEADER: usize = 16;
+const FAMILY_HEADER: usize = 4;
+const ERROR: u16 = 2;
+const NEW_GENERATION: u16 = (10 << 8) | 15;
+const GENERATION: u16 = 1;
+const SAID: u16 = 1;
+const OFFSET: u16 = 2;
+const CAPPED: u16 = 0x100;
+
+/// Reads what one `recv` gave.
+pub(super) fn read(mut bytes: &[u8]) -> Vec<Answer> {
+    let mut answers = Vec::new();
+    while let Some(length) = word(bytes, 0).and_then(|it| usize::try_from(it).ok()) {
+        let Some(message) = bytes.get(..length).filter(|_| length >= MESSAGE_HEADER) else { break };
+        answers.extend(answer(message));
+        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
+    }
+    answers
+}
+
+fn answer(message: &[u8]) -> Option<Answer> {
+    let type_ = half(message, 4)?;
+    let body = message.get(MESSAGE_HEADER..)?;
+    match type_ {
+        ERROR => error(half(message, 6)?, body),
+        NEW_GENERATION => {
+            let attributes = attributes::read(body.get(FAMILY_HEADER..)?);
+            number(attributes, GENERATION, u32::from_be_bytes).map(Answer::Generation)
+        }
+        _ => None,
+    }
+}
+
+/// Error number, the header of the message that it is about, the rest of that unless capped, attributes.
+fn error(flags: u16, body: &[u8]) -> Option<Answer> {
+    let errno = i32::from_ne_bytes(body.get(..4)?.try_into().ok()?);
+    let about = body.get(4..)?;
+    let sequence = word(about, 8)?;
+    if errno == 0 {
+        return Some(Answer::Done(sequence));
+    }
+    let length = usize::try_from(word(about, 0)?).ok()?.next_multiple_of(4);
+    let skip = if flags & CAPPED == 0 { length } else { MESSAGE_HEADER };
+    let rest = about.get(skip..).unwrap_or_default();
+    let said = attributes::read(rest).find(|it| it.type_ == SAID).map(|it| text(it.value));
+    let offset = number(attributes::read(rest), OFFSET, u32::from_ne_bytes);
+    let offset = offset.and_then(|it| usize::try_from(it).ok());
+    Some(Answer::Fault(Fault { sequence, errno: errno.saturating_neg(), offset, said }))
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).trim_end_matches('\0').to_owned()
+}
+
+fn number<'a>(
+    mut attributes: impl Iterator<Item = Attribute<'a>>,
+    type_: u16,
+    read: fn([u8; 4]) -> u32,
+) -> Option<u32> {
+    let found = attributes.find(|it| it.type_ == type_)?;
+    found.value.try_into().ok().map(read)
+}
+
+fn word(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes.get(at..at + 4)?.try_into().ok().map(u32::from_ne_bytes)
+}
+
+fn half(bytes: &[u8], at: usize) -> Option<u16> {
+    bytes.get(at..at + 2)?.try_into().ok().map(u16::from_ne_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An error message about message `sequence`, capped, with attributes.
+    fn message(errno: i32, sequence: u32, attributes: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(36 + attributes.len()).unwrap();
+        let mut bytes = length.to_ne_bytes().to_vec();
+        bytes.extend([2_u16, 0x300].map(u16::to_ne_bytes).concat());
+        bytes.extend([0_u32, 0].map(u32::to_ne_bytes).concat());
+        bytes.extend(errno.to_ne_bytes());
+        bytes.extend(1000_u32.to_ne_bytes());
+        bytes.extend([0_u8; 4]);
+        bytes.extend([sequence, 0].map(u32::to_ne_bytes).concat());
+        bytes.extend(attributes);
+        bytes
+    }
+
+    #[test]
+    fn answers_are_read_as_far_as_they_are_whole() {
+        let mut details = attributes::Bytes::default();
+        details.text(SAID, "no such chain");
+        details.bytes(OFFSET, &44_u32.to_ne_bytes());
+        let fault = |offset, said: Option<&str>| {
+            Answer::Fault(Fault { sequence: 7, errno: 2, offset, said: said.map(str::to_owned) })
+        };
+        let both = [message(-2, 7, &[]), message(0, 8, &[])].concat();
+        let cases = [
+            ("carried out", message(0, 7, &[]), vec![Answer::Done(7)]),
+            ("refused", message(-2, 7, &[]), vec![fault(None, None)]),
+            ("refused, and why", message(-2, 7, &details.0), vec![fault(Some(44), Some("no such chain"))]),
+            ("two at once", both.clone(), vec![fault(None, None), Answer::Done(8)]),
+            ("the second is cut short", both[..60].to_vec(), vec![fault(None, None)]),
+            ("nothing", vec![], vec![]),
+            ("a length of nothing", vec![0; 16], vec![]),
+        ];
+        for (sentence, bytes, want) in cases {
+            assert_eq!(read(&bytes), want, "{sentence}");
+        }
+    }
+}
