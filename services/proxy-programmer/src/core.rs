@@ -1,11 +1,11 @@
 //! The rules of the proxy: services and endpoint slices in, one table out, and the difference between two
-//! tables. No async, no clock, no IO, and nothing that only nftables, iptables or IPVS knows.
+//! tables. No async, no clock, no IO; and, but for [`nft`], nothing that only nftables, iptables or IPVS knows.
 //!
 //! ```text
 //! Service ──► service ─────────────┐                            ┌─► walk        what becomes of a packet
 //!                                  ├─► claims ─► draft ─► table ┤
 //! EndpointSlice ─► slice ─► endpoints    │          ▲           └─► difference  what to add and remove
-//! node's facts ──► node ─────────────────┘          │
+//! node's facts ──► node ─────────────────┘          │           └─► nft         both as nf_tables' operations
 //!                                     model: takes changes, redoes what they touch
 //! ```
 //!

@@ -1,6 +1,6 @@
 //! The process that will write packet rules. So far it only has its place: in the catalog, under the
 //! supervisor and behind its permissions. It programs nothing and says so. [`mod@core`] holds the rules
-//! that it is to follow; nobody calls them yet.
+//! that it is to follow and [`adapters`] the way into the kernel; only tests call them yet.
 
 pub mod adapters;
 pub mod core;

@@ -59,7 +59,9 @@ const OFTEN: u32 = 40;
 
 /// Everybody who answered, and as whom the asker was seen.
 fn ask_often(world: &World, from: &str, to: SocketAddr) -> BTreeSet<(String, IpAddr)> {
-    (0..OFTEN).map(|_| world.ask(from, to).unwrap_or_else(|fault| panic!("{from} to {to}: {fault}"))).collect()
+    (0..OFTEN)
+        .map(|_| world.ask(from, to).unwrap_or_else(|fault| panic!("{from} to {to}: {fault}")))
+        .collect()
 }
 
 fn pods(seen: [&str; 2]) -> BTreeSet<(String, IpAddr)> {
@@ -89,7 +91,11 @@ fn a_cluster_ip_leads_to_every_endpoint_and_masquerades_whom_it_should() {
     proxy.change(&Service::at(10).endpoints(&[2]).slices());
     for plan in &PLANS {
         let seen = ask_often(&world, POD1, plan.service(10, 80));
-        assert_eq!(seen, [(POD2.to_owned(), ip(plan.pods[0].0))].into(), "an endpoint that ended gets nothing");
+        assert_eq!(
+            seen,
+            [(POD2.to_owned(), ip(plan.pods[0].0))].into(),
+            "an endpoint that ended gets nothing"
+        );
     }
 }
 
@@ -104,7 +110,11 @@ fn a_node_port_is_answered_where_the_node_answers() {
             assert_eq!(ask_often(&world, from, plan.at_node(30080)), masqueraded, "{from} at the node");
         }
         let elsewhere = SocketAddr::new(ip(node1), 30080);
-        assert_eq!(refusal(&world, CLIENT, elsewhere), Some(ErrorKind::ConnectionRefused), "no primary address");
+        assert_eq!(
+            refusal(&world, CLIENT, elsewhere),
+            Some(ErrorKind::ConnectionRefused),
+            "no primary address"
+        );
         let seen = world.ask(CLIENT, plan.at_node(OWN_PORT)).unwrap();
         assert_eq!(seen.0, NODE, "what is no node port is left to the host");
     }
@@ -124,7 +134,11 @@ fn policy_local_keeps_the_clients_address_and_lets_fall_what_is_for_others() {
         let [(pod1, node1), (_, node2)] = plan.pods;
         let client = ip(&format!("{}2", plan.client));
         let seen = ask_often(&world, CLIENT, plan.at_node(30080));
-        assert_eq!(seen, [(POD1.to_owned(), client)].into(), "an outsider is led to the local one, as itself");
+        assert_eq!(
+            seen,
+            [(POD1.to_owned(), client)].into(),
+            "an outsider is led to the local one, as itself"
+        );
         let seen = ask_often(&world, NODE, plan.at_node(30080));
         assert_eq!(seen, pods([node1, node2]), "the host to all, masqueraded");
         let seen = ask_often(&world, POD1, plan.at_node(30080));
@@ -139,10 +153,8 @@ fn policy_local_keeps_the_clients_address_and_lets_fall_what_is_for_others() {
 #[test]
 fn what_nobody_serves_is_refused_or_let_fall() {
     let Some(world) = World::build() else { return };
-    let mut proxy = Proxy::start(
-        &world,
-        &[Service::at(10).endpoints(&[1]), Service::at(11).node_port(OWN_PORT)],
-    );
+    let mut proxy =
+        Proxy::start(&world, &[Service::at(10).endpoints(&[1]), Service::at(11).node_port(OWN_PORT)]);
     for plan in &PLANS {
         // (sentence, from, to, fault)
         let cases = [
@@ -159,7 +171,11 @@ fn what_nobody_serves_is_refused_or_let_fall() {
     }
     proxy.change(&Service::at(11).node_port(OWN_PORT).endpoints(&[2]).slices());
     for plan in &PLANS {
-        assert_eq!(world.ask(CLIENT, plan.service(11, 80)).unwrap().0, POD2, "once there is one, it is served");
+        assert_eq!(
+            world.ask(CLIENT, plan.service(11, 80)).unwrap().0,
+            POD2,
+            "once there is one, it is served"
+        );
         assert_eq!(world.ask(CLIENT, plan.at_node(OWN_PORT)).unwrap().0, POD2, "at the node port too");
     }
 }
@@ -206,7 +222,11 @@ fn clients_are_held_no_longer_than_they_should_be() {
     for plan in &PLANS {
         let first = answerers(&world, plan, plan.service(10, 80));
         thread::sleep(Duration::from_millis(1600));
-        assert_ne!(answerers(&world, plan, plan.service(10, 80)), first, "after their time, lots are drawn anew");
+        assert_ne!(
+            answerers(&world, plan, plan.service(10, 80)),
+            first,
+            "after their time, lots are drawn anew"
+        );
     }
 }
 
@@ -230,7 +250,11 @@ fn a_change_is_one_transaction_and_a_refused_one_changes_nothing() {
     let mut proxy = Proxy::start(&world, &[Service::at(10).endpoints(&[1, 2])]);
     let before = proxy.netlink.generation().unwrap();
     let operations = proxy.change(&Service::at(10).endpoints(&[2]).slices());
-    assert_eq!(proxy.netlink.generation().unwrap(), before + 1, "both families, chains and elements: one transaction");
+    assert_eq!(
+        proxy.netlink.generation().unwrap(),
+        before + 1,
+        "both families, chains and elements: one transaction"
+    );
     let fault = proxy.netlink.commit(&operations, None).unwrap_err();
     assert!(matches!(fault, objects::Error::Refused { .. }), "{fault}");
     assert_eq!(proxy.netlink.generation().unwrap(), before + 1, "nothing was changed");

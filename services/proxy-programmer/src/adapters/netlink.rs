@@ -31,7 +31,7 @@ pub enum Error {
         source: io::Error,
     },
     /// An operation.
-    #[error("the kernel refused to {operation}{}{}", at(*.element), told(.said.as_deref()))]
+    #[error("the kernel refused to {operation}{}{}", at(.element), told(.said))]
     Refused {
         /// The operation at fault, the first if there are several.
         operation: String,
@@ -46,7 +46,7 @@ pub enum Error {
         source: io::Error,
     },
     /// The transaction as a whole, none of its operations.
-    #[error("the kernel refused the transaction{}", told(.said.as_deref()))]
+    #[error("the kernel refused the transaction{}", told(.said))]
     Transaction {
         /// What the kernel said.
         said: Option<String>,
@@ -59,12 +59,12 @@ pub enum Error {
     Unanswered,
 }
 
-fn at(element: Option<usize>) -> String {
+fn at(element: &Option<usize>) -> String {
     element.map(|place| format!(", element {place}")).unwrap_or_default()
 }
 
-fn told(said: Option<&str>) -> String {
-    said.map(|said| format!(" ({said})")).unwrap_or_default()
+fn told(said: &Option<String>) -> String {
+    said.as_ref().map(|said| format!(" ({said})")).unwrap_or_default()
 }
 
 fn socket_fault(what: &'static str) -> impl FnOnce(io::Error) -> Error {

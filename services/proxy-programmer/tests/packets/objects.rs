@@ -90,7 +90,8 @@ impl Service {
         if let Some((last, ranges)) = &self.balancer {
             spec["type"] = "LoadBalancer".into();
             spec["loadBalancerSourceRanges"] = ranges.clone().into();
-            let ingress = [format!("172.30.0.{last}"), format!("fd00:172::{last}")].map(|ip| json!({ "ip": ip }));
+            let ingress =
+                [format!("172.30.0.{last}"), format!("fd00:172::{last}")].map(|ip| json!({ "ip": ip }));
             status = json!({ "loadBalancer": { "ingress": ingress } });
         }
         let metadata = json!({ "namespace": "default", "name": self.name() });
@@ -126,7 +127,8 @@ fn node() -> Node {
     let primary = ips(&["10.20.1.1", "fd00:20:1::1"]);
     let ranges = |texts: [&str; 2]| texts.map(|text| Cidr::read(text).unwrap()).into();
     // the node's own ends of the wires are in no range of pods; some ranges touch
-    let pods = ["10.180.1.2/32", "10.180.2.2/32", "10.180.2.3/32", "fd00:10:0:1::2/128", "fd00:10:0:2::2/127"];
+    let pods =
+        ["10.180.1.2/32", "10.180.2.2/32", "10.180.2.3/32", "fd00:10:0:1::2/128", "fd00:10:0:2::2/127"];
     Node {
         name: HERE.into(),
         addresses: ips(&own).into_iter().chain(primary.clone()).collect(),
@@ -149,7 +151,8 @@ impl Proxy {
     /// Programs services from nothing.
     pub(crate) fn start(world: &World, services: &[Service]) -> Self {
         let mut model = Model::of(node());
-        let changes = services.iter().flat_map(|service| [vec![service.service()], service.slices()].concat());
+        let changes =
+            services.iter().flat_map(|service| [vec![service.service()], service.slices()].concat());
         let outcome = model.apply(changes);
         assert!(outcome.faults.is_empty(), "{:?}", outcome.faults);
         let mut netlink = world.within(NODE, || Netlink::open().unwrap());

@@ -72,6 +72,8 @@ impl World {
         let world = Self { prefix: format!("bhpp-{}-{number}", std::process::id()) };
         for name in [CLIENT, NODE, POD1, POD2] {
             ip(&format!("netns add {}", world.space(name)));
+            // or nobody has a link-local address in the first seconds, and forwards nothing to neighbours unknown
+            world.within(name, || fs::write("/proc/sys/net/ipv6/conf/default/accept_dad", "0").unwrap());
             ip(&format!("-n {} link set lo up", world.space(name)));
         }
         if let Err(fault) = world.within(NODE, || Netlink::open()?.generation()) {

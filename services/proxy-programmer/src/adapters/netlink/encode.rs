@@ -9,7 +9,8 @@ use crate::core::{
     nft::{
         layout::TABLE,
         operation::{
-            BaseChain, Chain, ChainType, Data, Field, Hook, Kind, Operation, Reach, Set, SetElement, SetKind, Value,
+            BaseChain, Chain, ChainType, Data, Field, Hook, Kind, Operation, Reach, Set, SetElement, SetKind,
+            Value,
         },
     },
 };

@@ -234,3 +234,6 @@ fn by_name<T: PartialEq + fmt::Display>(f: &mut fmt::Formatter<'_>, told: [T; 3]
     }
     write!(f, ".pods-{pods}.host-{host}.others-{others}")
 }
+
+#[cfg(test)]
+mod tests;

@@ -123,10 +123,7 @@ fn leftovers(family: Family) -> Vec<Vec<Expression>> {
     let to_any_in = |set, verdict| {
         vec![load::destination(family, FIRST), load::is_in(set, FIRST), Expression::Verdict(verdict)]
     };
-    vec![
-        to_any_in("cluster-ips", Verdict::Goto("reject".into())),
-        to_any_in("service-ranges", Verdict::Drop),
-    ]
+    vec![to_any_in("cluster-ips", Verdict::Goto("reject".into())), to_any_in("service-ranges", Verdict::Drop)]
 }
 
 fn reject() -> Vec<Vec<Expression>> {
@@ -170,3 +167,6 @@ fn has_bit(key: Ct, bit: u32) -> Vec<Expression> {
         Expression::Compare { register: FIRST, equal: false, value: vec![0; 4] },
     ]
 }
+
+#[cfg(test)]
+mod tests;

@@ -152,9 +152,11 @@ fn rows(difference: &Difference, table: &Table) -> (Vec<Row>, Vec<Row>) {
     };
     let (mut gone, mut come) = (of_elements(removed), of_elements(added));
     let mut changed = vec![(of_rules(removed), of_rules(added))];
-    changed.extend(ranges(difference, table).into_iter().map(|(of, Changed { old, new })| {
-        (elements::of_ranges(of, &old), elements::of_ranges(of, &new))
-    }));
+    changed.extend(
+        ranges(difference, table)
+            .into_iter()
+            .map(|(of, Changed { old, new })| (elements::of_ranges(of, &old), elements::of_ranges(of, &new))),
+    );
     for (old, new) in changed {
         gone.extend(old.iter().filter(|row| !new.contains(row)).cloned());
         come.extend(new.iter().filter(|row| !old.contains(row)).cloned());
@@ -218,8 +220,7 @@ fn bulk(rows: Vec<Row>, kind: impl Fn(&'static str, Vec<SetElement>) -> Kind) ->
     let mut operations = Vec::new();
     for ((family, set), elements) in sets {
         let parts = elements.chunks(ELEMENTS_AT_MOST);
-        operations
-            .extend(parts.map(|part| Operation { family, kind: kind(set, part.to_vec()) }));
+        operations.extend(parts.map(|part| Operation { family, kind: kind(set, part.to_vec()) }));
     }
     operations
 }

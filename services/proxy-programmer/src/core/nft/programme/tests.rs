@@ -76,8 +76,7 @@ fn a_service_of_a_known_shape_brings_elements_alone() {
     assert_eq!(got, ["+dnat 1", "+refusals 1", "+cluster-ips 1", "+services 1"], "it refuses, as the first");
     let slice = eps("api", "api-1").port("", 8080).on("here", "10.180.0.7").on("here", "10.180.0.8");
     let got = change(&mut model, &mut programme, slice.change());
-    let want =
-        ["-services 1", "+cluster 2", "+hairpins 2", "+services 1", "-dnat 1", "-refusals 1"];
+    let want = ["-services 1", "+cluster 2", "+hairpins 2", "+services 1", "-dnat 1", "-refusals 1"];
     assert_eq!(got, want, "no chain, and the shape that refuses is gone");
 }
 
@@ -99,7 +98,8 @@ fn all_that_leads_to_a_chain_comes_after_it() {
             }
             Kind::AddElements { elements, .. } => {
                 for element in elements {
-                    if let Some(Value::Verdict(Verdict::Goto(chain) | Verdict::Jump(chain))) = &element.value {
+                    if let Some(Value::Verdict(Verdict::Goto(chain) | Verdict::Jump(chain))) = &element.value
+                    {
                         assert!(chains.contains(&(*family, chain.clone())), "{chain} comes too late");
                     }
                 }
@@ -116,11 +116,10 @@ fn pods_told_in_another_way_are_another_table() {
     other.pods = Detector::Bridge("cni0".into());
     let outcome = model.apply([crate::core::model::Change::Node(Box::new(other))]);
     let got = programme.change(&outcome.difference, model.table());
-    assert_eq!(got[..3].iter().map(|it| &it.kind).collect::<Vec<_>>(), [
-        &Kind::AddTable,
-        &Kind::DeleteTable,
-        &Kind::AddTable
-    ]);
+    assert_eq!(
+        got[..3].iter().map(|it| &it.kind).collect::<Vec<_>>(),
+        [&Kind::AddTable, &Kind::DeleteTable, &Kind::AddTable]
+    );
 }
 
 #[test]
