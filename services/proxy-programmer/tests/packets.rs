@@ -1,5 +1,6 @@
 //! Real packets through the real kernel's rules, in network namespaces of their own. Without root or nf_tables each test
 //! says so on standard error and passes.
+#![expect(clippy::unwrap_used, reason = "a test ends where it cannot go on")]
 
 #[path = "packets/objects.rs"]
 mod objects;
@@ -227,6 +228,19 @@ fn clients_are_held_no_longer_than_they_should_be() {
             first,
             "after their time, lots are drawn anew"
         );
+    }
+}
+
+#[test]
+fn every_connection_renews_the_time_that_a_client_is_held() {
+    let Some(world) = World::build() else { return };
+    let _proxy = Proxy::start(&world, &[Service::at(10).held(2).endpoints(&[1, 2])]);
+    for plan in &PLANS {
+        let first = answerers(&world, plan, plan.service(10, 80));
+        for _ in 0..2 {
+            thread::sleep(Duration::from_millis(1300));
+            assert_eq!(answerers(&world, plan, plan.service(10, 80)), first, "longer than one time");
+        }
     }
 }
 

@@ -141,7 +141,7 @@ fn reject() -> Vec<Vec<Expression>> {
 fn masquerade(family: Family) -> Vec<Vec<Expression>> {
     let destination = load::behind_address(family, FIRST);
     let behind = load::behind_address(family, destination);
-    let hairpin = vec![
+    let hairpin = [
         vec![load::source(family, FIRST), load::destination(family, destination)],
         load::port(behind).to_vec(),
         vec![load::is_in("hairpins", FIRST), Expression::Masquerade],
