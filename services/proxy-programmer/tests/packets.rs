@@ -2,6 +2,7 @@
 //! says so on standard error and passes.
 #![expect(clippy::unwrap_used, reason = "a test ends where it cannot go on")]
 
+#[allow(dead_code, reason = "shared with the kernel's tests")]
 #[path = "packets/objects.rs"]
 mod objects;
 #[path = "packets/world.rs"]

@@ -17,11 +17,13 @@ use proxy_programmer::{
     },
 };
 use serde_json::{Value, json};
+use std::time::Instant;
 
 /// A service of both families, cluster IPs 172.30.0.`n` and fd00:172::`n`, port 80 to 8080.
 #[derive(Clone)]
 pub(crate) struct Service {
-    last: u8,
+    ips: [String; 2],
+    number: Option<u32>,
     node_port: Option<u16>,
     is_local: bool,
     held: Option<u32>,
@@ -33,7 +35,18 @@ const HERE: &str = "here";
 
 impl Service {
     pub(crate) fn at(last: u8) -> Self {
-        Self { last, node_port: None, is_local: false, held: None, balancer: None, endpoints: Vec::new() }
+        Self::of([format!("172.30.0.{last}"), format!("fd00:172::{last}")], None)
+    }
+
+    /// One of many, with endpoints that no other has and nobody serves.
+    pub(crate) fn numbered(number: u32) -> Self {
+        let ips = [format!("172.30.{}.{}", number >> 8, number & 255), format!("fd00:172::{number:x}")];
+        Self::of(ips, Some(number))
+    }
+
+    fn of(ips: [String; 2], number: Option<u32>) -> Self {
+        let endpoints = Vec::new();
+        Self { ips, number, node_port: None, is_local: false, held: None, balancer: None, endpoints }
     }
 
     pub(crate) fn node_port(self, port: u16) -> Self {
@@ -66,11 +79,11 @@ impl Service {
     }
 
     fn name(&self) -> String {
-        format!("service-{}", self.last)
+        format!("service-{}", self.ips[0])
     }
 
     fn service(&self) -> Change {
-        let ips = [format!("172.30.0.{}", self.last), format!("fd00:172::{}", self.last)];
+        let ips = &self.ips;
         let mut spec = json!({
             "type": "ClusterIP", "clusterIP": ips[0], "clusterIPs": ips, "ipFamilies": ["IPv4", "IPv6"],
             "ports": [{ "port": 80, "targetPort": 8080, "protocol": "TCP" }],
@@ -101,10 +114,9 @@ impl Service {
 
     /// Its slices, one for each family.
     pub(crate) fn slices(&self) -> Vec<Change> {
-        let slice = |family: &str, prefix: &str, suffix: &str| {
+        let slice = |family: &str, ip: &dyn Fn(u8) -> String| {
             let endpoint = |(pod, node): &(u8, &str)| -> Value {
-                let ip = format!("{prefix}{pod}{suffix}");
-                json!({ "addresses": [ip], "nodeName": node, "conditions": { "ready": true } })
+                json!({ "addresses": [ip(*pod)], "nodeName": node, "conditions": { "ready": true } })
             };
             let labels = json!({ "kubernetes.io/service-name": self.name() });
             let name = format!("{}-{family}", self.name());
@@ -116,7 +128,12 @@ impl Service {
             });
             Change::Slice(Box::new(serde_json::from_value(slice).unwrap()))
         };
-        vec![slice("IPv4", "10.180.", ".2"), slice("IPv6", "fd00:10:0:", "::2")]
+        let v4 = |pod| match self.number {
+            None => format!("10.180.{pod}.2"),
+            Some(number) => format!("10.{}.{}.{pod}", 32 + (number >> 8), number & 255),
+        };
+        let v6 = |pod| format!("fd00:10:{:x}:{pod}::2", self.number.map_or(0, |number| number + 1));
+        vec![slice("IPv4", &v4), slice("IPv6", &v6)]
     }
 }
 
@@ -150,24 +167,42 @@ pub(crate) struct Proxy {
 impl Proxy {
     /// Programs services from nothing.
     pub(crate) fn start(world: &World, services: &[Service]) -> Self {
+        let mut proxy = Self::prepare(world, services);
+        proxy.commit_all();
+        proxy
+    }
+
+    /// Knows services, and has programmed nothing.
+    pub(crate) fn prepare(world: &World, services: &[Service]) -> Self {
         let mut model = Model::of(node());
         let changes =
             services.iter().flat_map(|service| [vec![service.service()], service.slices()].concat());
         let outcome = model.apply(changes);
         assert!(outcome.faults.is_empty(), "{:?}", outcome.faults);
-        let mut netlink = world.within(NODE, || Netlink::open().unwrap());
-        let (programme, operations) = Programme::whole(model.table());
-        netlink.commit(&operations, None).unwrap_or_else(|fault| panic!("{fault:?}"));
+        let netlink = world.within(NODE, || Netlink::open().unwrap());
+        let (programme, _) = Programme::whole(model.table());
         Self { model, programme, netlink }
+    }
+
+    /// Programs all that it knows.
+    pub(crate) fn commit_all(&mut self) {
+        let (programme, operations) = Programme::whole(self.model.table());
+        self.netlink.commit(&operations, None).unwrap_or_else(|fault| panic!("{fault:?}"));
+        self.programme = programme;
     }
 
     /// Programs a change as one transaction, and tells what it was.
     pub(crate) fn change(&mut self, changes: &[Change]) -> Vec<Operation> {
+        let begun = Instant::now();
         let outcome = self.model.apply(changes.iter().cloned());
         assert!(outcome.faults.is_empty(), "{:?}", outcome.faults);
+        let modelled = begun.elapsed();
         let operations = self.programme.change(&outcome.difference, self.model.table());
         assert!(!operations.is_empty());
+        let planned = begun.elapsed() - modelled;
+        let begun = Instant::now();
         self.netlink.commit(&operations, None).unwrap_or_else(|fault| panic!("{fault:?}"));
+        println!("model {modelled:?}, operations {planned:?}, kernel {:?}", begun.elapsed());
         operations
     }
 }

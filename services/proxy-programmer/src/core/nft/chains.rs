@@ -200,7 +200,7 @@ impl Lot {
 }
 
 impl fmt::Display for SharedChain {
-    /// Its name, of at most 127 bytes.
+    /// Its name. The kernel takes up to 255 bytes; the longest has about a hundred.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Dnat { at, ways, affinity } => {

@@ -16,6 +16,9 @@ use crate::core::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
+/// How many shapes that nobody uses are kept.
+const SPARE_AT_MOST: usize = 64;
+
 /// What is programmed. Whoever holds it must see to it that every list of operations is committed, in order.
 #[derive(Debug, Clone)]
 pub struct Programme {
@@ -53,27 +56,40 @@ impl Programme {
     }
 
     fn follow(&mut self, difference: &Difference, table: &Table) -> Vec<Operation> {
-        let before = self.shapes.clone();
-        for (key, by) in shapes(&difference.added) {
-            *self.shapes.entry((key, by)).or_default() += 1;
-        }
-        for (key, by) in shapes(&difference.removed) {
-            let key = (key, by);
-            if let Some(count) = self.shapes.get_mut(&key) {
-                *count -= 1;
-                if *count == 0 {
-                    self.shapes.remove(&key);
-                }
-            }
-        }
-        let come: Vec<_> = self.shapes.keys().filter(|key| !before.contains_key(*key)).cloned().collect();
-        let gone: Vec<_> = before.into_keys().filter(|key| !self.shapes.contains_key(key)).collect();
+        let (come, gone) = self.count(difference);
         let (removed, added) = rows(difference, table);
         let mut operations = self.bring(&come);
         operations.extend(bulk(removed, |set, elements| Kind::DeleteElements { set, elements }));
         operations.extend(bulk(added, |set, elements| Kind::AddElements { set, elements }));
         operations.extend(self.take_away(&gone));
         operations
+    }
+
+    /// Counts who uses which shape, and tells the shapes that come and those that go. Those that nobody uses any more stay for a
+    /// while: a rule in a new chain costs the kernel a walk through every map that it looks into, one that is there nothing.
+    fn count(&mut self, difference: &Difference) -> (Vec<(Family, Shape)>, Vec<(Family, Shape)>) {
+        let mut come = Vec::new();
+        for key in shapes(&difference.added) {
+            let uses = self.shapes.entry(key.clone()).or_insert_with(|| {
+                come.push(key);
+                0
+            });
+            *uses += 1;
+        }
+        for key in shapes(&difference.removed) {
+            if let Some(uses) = self.shapes.get_mut(&key) {
+                *uses = uses.saturating_sub(1);
+            }
+        }
+        let unused = self.shapes.iter().filter(|(_, uses)| **uses == 0).map(|(key, _)| key.clone());
+        let unused: Vec<_> = unused.collect();
+        if unused.len() <= SPARE_AT_MOST {
+            return (come, Vec::new());
+        }
+        for key in &unused {
+            self.shapes.remove(key);
+        }
+        (come, unused)
     }
 
     /// Chains and verdicts of shapes that were not in use before.
