@@ -127,6 +127,22 @@ fn the_kernel_refuses_what_the_layout_avoids() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// Rules of ours that go on with what a look-up found have no words in nft's language; but it may not abort over them, or nobody
+/// could list anybody's rules any more.
+#[test]
+fn nft_lists_the_rules_to_their_end() {
+    let Some(world) = World::build() else { return };
+    let services = [Service::at(10).node_port(30080).held(9).endpoints(&[1, 2]), Service::at(11)];
+    let _proxy = Proxy::start(&world, &services);
+    let Some((is_whole, listed)) = world.listed() else {
+        eprintln!("SKIPPED: there is no nft");
+        return;
+    };
+    assert!(is_whole, "{listed}");
+    assert_eq!(listed.matches("table ip bulkhead-proxy").count(), 1, "{listed}");
+    assert_eq!(listed.matches("table ip6 bulkhead-proxy").count(), 1, "{listed}");
+}
+
 /// `cargo test -p proxy-programmer --test kernel -- --ignored --nocapture`.
 #[test]
 #[ignore = "measures, asserts little"]

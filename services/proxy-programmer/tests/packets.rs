@@ -5,6 +5,7 @@
 #[allow(dead_code, reason = "shared with the kernel's tests")]
 #[path = "packets/objects.rs"]
 mod objects;
+#[allow(dead_code, reason = "shared with the kernel's tests")]
 #[path = "packets/world.rs"]
 mod world;
 

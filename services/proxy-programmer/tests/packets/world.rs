@@ -152,6 +152,12 @@ impl World {
         is_ready.recv().unwrap();
     }
 
+    /// Whether `nft list ruleset` comes to its end on the node, and what it lists; nothing where there is no nft.
+    pub(crate) fn listed(&self) -> Option<(bool, String)> {
+        let output = self.within(NODE, || Command::new("nft").args(["list", "ruleset"]).output()).ok()?;
+        Some((output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned()))
+    }
+
     /// Connects, and tells who answered.
     pub(crate) fn ask(&self, from: &str, to: SocketAddr) -> io::Result<Seen> {
         self.ask_as(from, None, to)

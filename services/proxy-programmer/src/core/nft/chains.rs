@@ -3,9 +3,9 @@
 //!
 //! ```text
 //! word    0      1      2      3      4      5      6      7      8      9 …
-//!         address(1 or 4) . protocol . port         code          shape          look up an entry
-//!                     client, up to word 5          code          number         look up a slot
-//!                     client, up to word 5          code          endpoint . port   found, remembered, gone to
+//!         address(1 or 4) . protocol . port   0      shape         code                          look up an entry
+//!                            client, up to word 6                  code          number          look up a slot
+//!                            client, up to word 6                  code          endpoint . port found, remembered, gone to
 //! ```
 
 use super::{

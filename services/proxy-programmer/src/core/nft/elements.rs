@@ -148,7 +148,7 @@ fn slot(set: &SetId, number: u32, target: &Target) -> Row {
 }
 
 fn entry_value(entry: &Entry) -> Vec<u8> {
-    [name::of_port(&entry.port), Shape::of(entry).code()].concat()
+    [&[0; 4], &Shape::of(entry).code()[..], &name::of_port(&entry.port)].concat()
 }
 
 fn to(address: &Address) -> Vec<u8> {

@@ -47,7 +47,7 @@ fn sets(family: Family) -> Vec<Set> {
     };
     let verdicts = |name| Set { data: Some(Data::Verdict), ..set(name, &code) };
     let slot = [Word, Word, Word];
-    let entry = [Word, Word, Word, Word];
+    let entry = [Word, Word, Word, Word, Word];
     let member = [Word, Word, address, Port];
     let clients = map("clients", &[address, Word, Word], &endpoint);
     vec![

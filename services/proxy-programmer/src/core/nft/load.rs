@@ -3,14 +3,17 @@
 use super::expression::{Ct, Expression, Found, Header, Meta, Register};
 use crate::core::address::Family;
 
-/// Where a service port's code is, two words, once its entry was looked up.
-pub const CODE: Register = Register(6);
-/// Where the shape of its entry is then, two words.
-pub const SHAPE: Register = Register(8);
+/// Where an entry is loaded: a word of nothing, its shape, its code. `nft list` keeps in mind in which register a value begins, and
+/// aborts where a rule goes on with a value that it cannot name; a register in the midst of one it only complains of.
+pub const ENTRY: Register = Register(4);
+/// Where the shape of an entry is then, two words.
+pub const SHAPE: Register = Register(5);
+/// Where the code of its service port is, two words.
+pub const CODE: Register = Register(7);
 /// Where the number of a slot is, behind the code.
-pub const NUMBER: Register = Register(8);
+pub const NUMBER: Register = Register(9);
 /// Where an endpoint's address is, behind the code, and its port behind that.
-pub const ENDPOINT: Register = Register(8);
+pub const ENDPOINT: Register = Register(9);
 
 const FIRST: Register = Register(0);
 
@@ -80,7 +83,7 @@ pub fn is_in(set: &'static str, key: Register) -> Expression {
 }
 
 fn entry_in(set: &'static str) -> Expression {
-    Expression::Lookup { set, key: FIRST, found: Found::Data(CODE) }
+    Expression::Lookup { set, key: FIRST, found: Found::Data(ENTRY) }
 }
 
 /// Loads where the packet is going, as a key of addresses.

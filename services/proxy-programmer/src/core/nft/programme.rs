@@ -56,7 +56,7 @@ impl Programme {
     }
 
     fn follow(&mut self, difference: &Difference, table: &Table) -> Vec<Operation> {
-        let (come, gone) = self.count(difference);
+        let [come, gone] = self.count(difference);
         let (removed, added) = rows(difference, table);
         let mut operations = self.bring(&come);
         operations.extend(bulk(removed, |set, elements| Kind::DeleteElements { set, elements }));
@@ -67,7 +67,7 @@ impl Programme {
 
     /// Counts who uses which shape, and tells the shapes that come and those that go. Those that nobody uses any more stay for a
     /// while: a rule in a new chain costs the kernel a walk through every map that it looks into, one that is there nothing.
-    fn count(&mut self, difference: &Difference) -> (Vec<(Family, Shape)>, Vec<(Family, Shape)>) {
+    fn count(&mut self, difference: &Difference) -> [Vec<(Family, Shape)>; 2] {
         let mut come = Vec::new();
         for key in shapes(&difference.added) {
             let uses = self.shapes.entry(key.clone()).or_insert_with(|| {
@@ -84,12 +84,12 @@ impl Programme {
         let unused = self.shapes.iter().filter(|(_, uses)| **uses == 0).map(|(key, _)| key.clone());
         let unused: Vec<_> = unused.collect();
         if unused.len() <= SPARE_AT_MOST {
-            return (come, Vec::new());
+            return [come, Vec::new()];
         }
         for key in &unused {
             self.shapes.remove(key);
         }
-        (come, unused)
+        [come, unused]
     }
 
     /// Chains and verdicts of shapes that were not in use before.
