@@ -10,6 +10,7 @@ mod objects;
 mod world;
 
 use objects::{Proxy, Service};
+use proxy_programmer::core::node::Detector;
 use std::{
     collections::BTreeSet,
     io::ErrorKind,
@@ -99,6 +100,32 @@ fn a_cluster_ip_leads_to_every_endpoint_and_masquerades_whom_it_should() {
             [(POD2.to_owned(), ip(plan.pods[0].0))].into(),
             "an endpoint that ended gets nothing"
         );
+    }
+}
+
+#[test]
+fn pods_are_told_by_their_interface() {
+    let Some(world) = World::build() else { return };
+    let detectors = [
+        ("a prefix", Detector::InterfacePrefix("to-pod".into()), [true, true]),
+        ("a whole name", Detector::Bridge("to-pod1".into()), [true, false]),
+        ("a name that begins so", Detector::Bridge("to-pod".into()), [false, false]),
+    ];
+    for (sentence, detector, [is_first, is_second]) in detectors {
+        let _proxy = Proxy::start_telling(&world, detector, &[Service::at(10).endpoints(&[1, 2])]);
+        for plan in &PLANS {
+            let to = plan.service(10, 80);
+            let [(pod1, node1), (pod2, node2)] = plan.pods;
+            let seen_of_first = if is_first { pod1 } else { node2 };
+            let seen_of_second = if is_second { pod2 } else { node1 };
+            assert_eq!(ask_often(&world, CLIENT, to), pods([node1, node2]), "{sentence}: outsiders");
+            assert_eq!(
+                ask_often(&world, POD1, to),
+                pods([node1, seen_of_first]),
+                "{sentence}: the first pod"
+            );
+            assert_eq!(ask_often(&world, POD2, to), pods([seen_of_second, node2]), "{sentence}: the second");
+        }
     }
 }
 

@@ -172,9 +172,20 @@ impl Proxy {
         proxy
     }
 
+    /// The same, with pods told in another way.
+    pub(crate) fn start_telling(world: &World, pods: Detector, services: &[Service]) -> Self {
+        let mut proxy = Self::prepare_at(world, Node { pods, ..node() }, services);
+        proxy.commit_all();
+        proxy
+    }
+
     /// Knows services, and has programmed nothing.
     pub(crate) fn prepare(world: &World, services: &[Service]) -> Self {
-        let mut model = Model::of(node());
+        Self::prepare_at(world, node(), services)
+    }
+
+    fn prepare_at(world: &World, node: Node, services: &[Service]) -> Self {
+        let mut model = Model::of(node);
         let changes =
             services.iter().flat_map(|service| [vec![service.service()], service.slices()].concat());
         let outcome = model.apply(changes);
