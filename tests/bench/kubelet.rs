@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use nix::sys::signal::Signal;
 use tests::kubelet::Flavour;
 use tests::processes::{self, Seen};
 
@@ -100,6 +101,7 @@ fn crowded(
     stage::settle();
     figures.note("memory.crowded", mebibytes(&own(stage)?));
     rest(stage, "rest.crowded", window, figures)?;
+    caused(stage, window, figures)?;
     deaths::measure(stage, flavour, names, figures)
 }
 
@@ -132,6 +134,22 @@ fn rest(stage: &mut Stage, name: &str, window: Duration, figures: &mut Figures) 
     for (whose, share) in ["own", "containerd", "shims"].into_iter().zip(shares) {
         figures.note(format!("{name}.{whose}"), share);
     }
+    Ok(())
+}
+
+/// What the node causes in the runtime at rest: what that uses beyond what it uses by itself, while the node's processes
+/// stand still. It is this very runtime, since what it has been through counts.
+fn caused(stage: &mut Stage, window: Duration, figures: &mut Figures) -> Result<()> {
+    let own = own(stage)?;
+    own.iter().try_for_each(|process| process.signal(Signal::SIGSTOP))?;
+    let alone = stage.over(window, |stage| Ok([stage.containerd_cpu()?]));
+    own.iter().try_for_each(|process| process.signal(Signal::SIGCONT))?;
+    let [alone] = alone?;
+    figures.note("rest.crowded.alone", alone);
+    if let Some(with) = figures.get("rest.crowded.containerd") {
+        figures.note("rest.crowded.caused", with - alone);
+    }
+    stage::settle();
     Ok(())
 }
 

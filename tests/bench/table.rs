@@ -39,12 +39,8 @@ impl Table {
         Self { rows, parts: BTreeMap::new() }
     }
 
-    /// Adds a part's column. What a kubelet causes in containerd is what that uses beyond the floor's.
-    pub(crate) fn add(&mut self, part: Part, mut figures: Figures) {
-        let containerd = figures.get("rest.crowded.containerd");
-        if let Some((with, without)) = containerd.zip(self.get(Part::Floor, "rest.crowded.containerd")) {
-            figures.note("rest.crowded.caused", with - without);
-        }
+    /// Adds a part's column.
+    pub(crate) fn add(&mut self, part: Part, figures: Figures) {
         self.parts.insert(part, figures);
     }
 
@@ -170,6 +166,7 @@ fn at_rest(crowd: usize) -> Vec<Row> {
         row("no pods, own CPU at rest", "% core", "rest.empty.own", None),
         row(crowded("own CPU at rest"), "% core", "rest.crowded.own", times(0.3, Part::Stock)),
         row(crowded("containerd's CPU at rest"), "% core", "rest.crowded.containerd", None),
+        row(crowded("the same, the node standing still"), "% core", "rest.crowded.alone", None),
         row(crowded("its shims' CPU at rest"), "% core", "rest.crowded.shims", None),
         row(crowded("caused in containerd"), "% core", "rest.crowded.caused", times(0.2, Part::Stock)),
         row("death of a container seen, p50", "ms", "death.p50", None),

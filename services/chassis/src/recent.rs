@@ -37,6 +37,11 @@ impl<K: Hash, V> Recent<K, V> {
         &mut entry.1
     }
 
+    /// The value of a key, if it is remembered; that is no use of it.
+    pub fn peek(&self, key: &K) -> Option<&V> {
+        self.entries.get(&self.seed.hash_one(key)).map(|(_, value)| value)
+    }
+
     /// Forgets a key.
     pub fn forget(&mut self, key: &K) {
         self.entries.remove(&self.seed.hash_one(key));
@@ -62,6 +67,7 @@ mod tests {
         }
         *recent.get(&0, || 9) += 1;
         recent.get(&4, || 4);
+        assert_eq!((recent.peek(&0), recent.peek(&1)), (Some(&1), None));
         assert_eq!(*recent.get(&0, || 9), 1, "used just now");
         assert_eq!(*recent.get(&1, || 9), 9, "forgotten and made anew");
         assert!(recent.entries.len() <= 4);

@@ -123,6 +123,15 @@ impl BusServer {
         self.wait_until_it_listens();
     }
 
+    /// What the server, in this life, says that somebody tried and may not do.
+    ///
+    /// # Panics
+    /// When its log cannot be read.
+    pub fn violations(&self) -> Vec<String> {
+        let log = fs::read_to_string(self.path("log")).expect("the log can be read");
+        log.lines().filter(|line| line.contains("Violation")).map(str::to_owned).collect()
+    }
+
     /// A connection as one of the processes, with its key and permissions, in its first life.
     pub async fn bus(&self, owner: Owner) -> Bus {
         self.bus_in_life(owner, 1).await

@@ -241,3 +241,38 @@ async fn an_event_is_kept_until_status_reporter_takes_it() {
 
     assert_eq!(timeout(DEADLINE, takes.recv()).await.unwrap(), Some(event));
 }
+
+#[actix::test]
+async fn a_reply_is_not_waited_for_on_a_connection_that_is_lost() {
+    let Some(mut server) = BusServer::start() else { return };
+    let (bridge, lifecycle) = connect(&server).await;
+    let arrived = Rc::new(Notify::new());
+    let notified = arrived.clone();
+    let _serving = bridge
+        .serve(move |asked: Asked<StopPod>| {
+            let is_last = asked.command.pod.to_string() == "lost";
+            let notified = notified.clone();
+            async move {
+                if is_last {
+                    notified.notify_one();
+                    std::future::pending::<()>().await;
+                }
+                done(asked).await
+            }
+        })
+        .await
+        .unwrap();
+    ask(&lifecycle, &stop_pod("before", 1)).await;
+
+    let command = stop_pod("lost", 1);
+    let asking = lifecycle.ask(&command, DEADLINE * 2);
+    let losing = async {
+        arrived.notified().await;
+        server.kill();
+    };
+    let (reply, ()) = timeout(DEADLINE, futures::future::join(asking, losing)).await.unwrap();
+
+    let failure = reply.unwrap_err();
+    assert!(matches!(failure, AskError::Lost { name: "stop-pod" }), "{failure}");
+    assert!(!failure.nothing_happened());
+}

@@ -187,6 +187,7 @@ async fn a_bus_that_restarts_empty_is_filled_again_and_nothing_flips() {
         let cri_bridge = server.bus(Owner::CriBridge).await;
         let mut newcomer = cri_bridge.hear::<Volumes>().await.unwrap();
         expect(&mut newcomer, &["+u-2=1", "-u-1", "+u-3=1", "!"]).await;
+        assert_eq!(server.violations(), Vec::<String>::new(), "the client asks for nothing else by itself");
     })
     .await;
 }
@@ -343,4 +344,71 @@ async fn without_a_bus_nothing_is_asked_or_heard_and_saying_costs_nothing() {
         heard = hearing.next() => panic!("{heard:?}"),
         () = tokio::task::yield_now() => {}
     }
+}
+
+/// The pods heard of until the state is complete, with a mark on each that is gone.
+async fn until_complete(hearing: &mut Hearing<Volumes>) -> BTreeSet<String> {
+    let mut pods = BTreeSet::new();
+    loop {
+        match timeout(DEADLINE, hearing.next()).await.expect("the state is complete in time") {
+            Heard::Value { state, .. } => pods.insert(state.pod.to_string()),
+            Heard::Gone { key } => pods.insert(format!("-{key}")),
+            Heard::Complete => return pods,
+        };
+    }
+}
+
+#[actix::test]
+async fn what_is_replaced_while_a_reader_begins_is_never_taken_for_absent() {
+    on_each_server(async |server| {
+        let (mounter, lifecycle) = connect(&server).await;
+        let pods: Vec<String> = (0..20).map(|pod| format!("u-{pod}")).collect();
+        for pod in &pods {
+            mounter.say(&volumes(pod, 0)).await;
+        }
+        mounter.complete::<Volumes>().await;
+        mounter.flush(DEADLINE).await;
+        let everything: BTreeSet<String> = pods.iter().cloned().collect();
+        let reading = async {
+            for _ in 0..50 {
+                let mut hearing = lifecycle.hear::<Volumes>().await.unwrap();
+                assert_eq!(until_complete(&mut hearing).await, everything);
+            }
+        };
+        let replacing = async {
+            for revision in 1.. {
+                for pod in &pods {
+                    mounter.say(&volumes(pod, revision)).await;
+                }
+                mounter.flush(DEADLINE).await;
+            }
+        };
+        tokio::select! {
+            () = reading => {}
+            () = replacing => {}
+        }
+    })
+    .await;
+}
+
+#[actix::test]
+async fn what_a_new_life_replaces_at_once_is_never_taken_for_absent() {
+    on_each_server(async |server| {
+        let lifecycle = server.bus(Owner::PodLifecycle).await;
+        let pods: Vec<String> = (0..20).map(|pod| format!("u-{pod}")).collect();
+        let everything: BTreeSet<String> = pods.iter().cloned().collect();
+        let mut hearing = lifecycle.hear::<Volumes>().await.unwrap();
+        for life in 1..=20 {
+            let mounter = server.bus_in_life(Owner::VolumeMounter, life).await;
+            for pod in &pods {
+                mounter.say(&volumes(pod, 0)).await;
+            }
+            mounter.complete::<Volumes>().await;
+            for pod in &pods {
+                mounter.say(&volumes(pod, 1)).await;
+            }
+            assert_eq!(until_complete(&mut hearing).await, everything, "life {life}");
+        }
+    })
+    .await;
 }

@@ -43,11 +43,12 @@ pub(super) async fn ask<C: Command>(
         .payload(Bytes::from(body))
         .timeout(Some(patience))
         .inbox(format!("{}.{:032x}", answers(bus.owner(), C::OWNER), rand::random::<u128>()));
-    let reply = link
-        .client
-        .send_request(subject::of(bus.node(), command), request)
-        .await
-        .map_err(|failure| ask_error::<C>(failure, patience))?;
+    let reply = tokio::select! {
+        reply = link.client.send_request(subject::of(bus.node(), command), request) => {
+            reply.map_err(|failure| ask_error::<C>(failure, patience))?
+        }
+        () = link.lost() => return Err(AskError::Lost { name: C::NAME }),
+    };
     let sent = Received(reply.headers.as_ref()).sent().unwrap_or_else(clock::now_boot);
     serde_json::from_slice(&reply.payload)
         .map(|reply| Answered { reply, sent })

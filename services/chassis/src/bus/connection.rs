@@ -56,6 +56,8 @@ impl Access {
 struct Known {
     /// How often it was made.
     times: u64,
+    /// It was made, and not lost since.
+    stands: bool,
     /// What the server said this process may not do.
     forbidden: Option<String>,
     /// Why it was not made when last tried.
@@ -72,7 +74,13 @@ pub(super) struct Link {
 impl Link {
     /// Whether the server answers now.
     pub(super) fn is_up(&self) -> bool {
-        self.client.connection_state() == State::Connected
+        self.client.connection_state() == State::Connected && self.known.borrow().stands
+    }
+
+    /// Returns once the connection that is there now is there no more. Cancel-safe.
+    pub(super) async fn lost(&self) {
+        let now = self.times();
+        self.until(|known| (!known.stands || known.times != now).then_some(())).await;
     }
 
     /// How often the connection was made so far.
@@ -144,9 +152,14 @@ fn note(notes: &watch::Sender<Known>, event: &Event) {
     match event {
         Event::Connected => {
             info!("the bus is there");
-            notes.send_modify(|known| (known.times, known.failure) = (known.times + 1, None));
+            notes.send_modify(|known| {
+                *known = Known { times: known.times + 1, stands: true, failure: None, ..known.clone() };
+            });
         }
-        Event::Disconnected => warn!("the bus is away"),
+        Event::Disconnected => {
+            warn!("the bus is away");
+            notes.send_modify(|known| known.stands = false);
+        }
         Event::ServerError(ServerError::Other(text)) if is_violation(text) => {
             error!(what = text, "the catalog does not allow what this process tried on the bus");
             notes.send_modify(|known| known.forbidden = Some(text.clone()));

@@ -70,6 +70,13 @@ pub enum AskError {
         /// How long was waited.
         patience: Duration,
     },
+    /// The connection on which the command was sent was lost before its reply came. Whether anything
+    /// happened is unknown.
+    #[error("the bus was lost before the reply to {name} came")]
+    Lost {
+        /// The command.
+        name: &'static str,
+    },
     /// The reply is not of the type that the contract promises. What happened is unknown.
     #[error("the reply to {name} could not be read")]
     BadReply {
@@ -93,6 +100,6 @@ pub enum AskError {
 impl AskError {
     /// Whether it is certain that the command was not acted on.
     pub fn nothing_happened(&self) -> bool {
-        !matches!(self, Self::TimedOut { .. } | Self::BadReply { .. })
+        !matches!(self, Self::TimedOut { .. } | Self::Lost { .. } | Self::BadReply { .. })
     }
 }

@@ -6,7 +6,7 @@ use super::{
     connection::Link,
     doubt::Doubt,
     headers::{Misfit, Received},
-    ledger::{Ledger, Settled},
+    ledger::Ledger,
     place,
 };
 use crate::{clock, error};
@@ -18,10 +18,11 @@ use async_nats::{
             DeliverPolicy,
             push::{Ordered, OrderedConfig},
         },
-        stream::RawMessageErrorKind,
+        message::StreamMessage,
+        stream::{RawMessageError, RawMessageErrorKind, Stream as Stored},
     },
 };
-use futures::{Stream, StreamExt};
+use futures::{Stream, StreamExt, TryStreamExt};
 use messages::{BootTime, Incarnation, Key, State, subject};
 use opentelemetry::Context as TraceContext;
 use std::{
@@ -101,7 +102,7 @@ pub(super) fn follow<S: State>(bus: Bus, link: Option<Link>, address: Address) -
         match link {
             Some(link) => {
                 let context = jetstream::new(link.client.clone());
-                let (ledger, news) = (Ledger::default(), VecDeque::new());
+                let (ledger, news) = (Ledger::new(), VecDeque::new());
                 Follower { bus, link, context, address, ledger, news, out }.run().await;
             }
             None => out.closed().await,
@@ -169,11 +170,18 @@ impl<S: State> Follower<S> {
     async fn read_on(&mut self) -> Result<Infallible, Failure> {
         let (stream, mut messages) = open(&self.context, &self.address).await?;
         let state = &stream.cached_info().state;
-        let end = if state.messages == 0 { 0 } else { state.last_sequence };
-        self.ledger.begin(end == 0);
-        let mut doubt = Doubt::new(state.last_sequence, Instant::now());
+        let (end, mut caught_up) = (state.last_sequence, state.messages == 0);
+        self.ledger.begin();
+        let mut doubt = Doubt::new(end, Instant::now());
         loop {
             self.hand_on().await;
+            if caught_up && self.ledger.is_unsettled() {
+                self.fetch_unread(&stream).await?;
+                let settled = self.ledger.all_read();
+                self.news.extend(settled.gone.into_iter().map(|key| Heard::Gone { key }));
+                self.news.extend(settled.complete.then_some(Heard::Complete));
+                continue;
+            }
             let message = tokio::select! {
                 biased;
                 () = sleep_until(doubt.look()) => None,
@@ -184,35 +192,46 @@ impl<S: State> Follower<S> {
                 for gap in doubt.gaps(last, Instant::now()) {
                     self.fetch(&stream, gap).await?;
                 }
+                caught_up = true;
                 continue;
             };
-            let settled = self.on_message(&message.subject, message.headers.as_ref(), &message.payload);
-            self.note(settled);
             if let Ok(info) = message.info() {
-                if info.pending == 0 || info.stream_sequence >= end {
-                    let settled = self.ledger.catch_up();
-                    self.note(settled);
-                }
                 doubt.read(info.stream_sequence, Instant::now());
+                caught_up |= info.pending == 0 || info.stream_sequence >= end;
             }
+            self.on_message(&message.subject, message.headers.as_ref(), &message.payload);
         }
     }
 
     /// Asks for what of these sequences the stream still holds.
-    async fn fetch(&mut self, stream: &jetstream::stream::Stream, gap: Range<u64>) -> Result<(), Failure> {
+    async fn fetch(&mut self, stream: &Stored, gap: Range<u64>) -> Result<(), Failure> {
         let mut from = gap.start;
         while from < gap.end {
-            match stream.raw_message_builder().sequence(from).next_by_subject(">").send().await {
-                Ok(found) if found.sequence < gap.end => {
+            match held(stream.raw_message_builder().sequence(from).next_by_subject(">").send().await)? {
+                Some(found) if found.sequence < gap.end => {
                     debug!(stream = self.address.stream(), sequence = found.sequence, "fetched");
-                    let settled = self.on_message(&found.subject, Some(&found.headers), &found.payload);
-                    self.note(settled);
+                    self.on_message(&found.subject, Some(&found.headers), &found.payload);
                     self.hand_on().await;
                     from = found.sequence + 1;
                 }
-                Ok(_) => break,
-                Err(failure) if failure.kind() == RawMessageErrorKind::NoMessageFound => break,
-                Err(failure) => return Err(failure.into()),
+                _ => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks for the last word on every key that the stream holds now and that has not been read from it. What is
+    /// replaced before the server sends it is sent in its new place only, which may be after the marker.
+    async fn fetch_unread(&mut self, stream: &Stored) -> Result<(), Failure> {
+        let mut subjects = stream.info_with_subjects(">").await?;
+        while let Some((about, _)) = subjects.try_next().await? {
+            let key = subject::parse(&about).and_then(|parsed| parsed.key);
+            if key.is_none_or(|key| self.ledger.has_read(&key)) {
+                continue;
+            }
+            if let Some(found) = held(stream.get_last_raw_message_by_subject(&about).await)? {
+                self.on_message(&found.subject, Some(&found.headers), &found.payload);
+                self.hand_on().await;
             }
         }
         Ok(())
@@ -229,14 +248,9 @@ impl<S: State> Follower<S> {
         }
     }
 
-    fn note(&mut self, settled: Settled) {
-        self.news.extend(settled.gone.into_iter().map(|key| Heard::Gone { key }));
-        self.news.extend(settled.complete.then_some(Heard::Complete));
-    }
-
     /// Notes one message in the ledger, and what is news in it. What is not what its subject promises
     /// is passed over, and the last value stays.
-    fn on_message(&mut self, about: &str, headers: Option<&HeaderMap>, body: &[u8]) -> Settled {
+    fn on_message(&mut self, about: &str, headers: Option<&HeaderMap>, body: &[u8]) {
         let received = Received(headers);
         let (Some(stamp), Some(parsed)) = (received.stamp(), subject::parse(about)) else {
             return pass_over(about, "it bears no stamp");
@@ -246,7 +260,7 @@ impl<S: State> Follower<S> {
             return pass_over(about, "it is of another type");
         }
         match parsed.key {
-            None => return self.ledger.complete(stamp),
+            None => self.ledger.complete(stamp),
             Some(key) if received.is_tombstone() => {
                 if self.ledger.tombstone(&key, stamp) {
                     self.news.push_back(Heard::Gone { key });
@@ -260,16 +274,13 @@ impl<S: State> Follower<S> {
                     self.news.push_back(Heard::Value { state, revision, incarnation, context, said });
                 }
                 Ok(_) => {}
-                Err(Unreadable::Forged) => {
-                    return pass_over(about, "its body is about something else");
-                }
+                Err(Unreadable::Forged) => pass_over(about, "its body is about something else"),
                 // Its owner did say something about the key, so that it is not gone.
                 Err(Unreadable::Foreign) => {
                     self.ledger.value(&key, stamp);
                 }
             },
         }
-        Settled::default()
     }
 
     fn decode(&self, check: Result<(), Misfit>, key: &Key, body: &[u8]) -> Result<S, Unreadable> {
@@ -286,9 +297,8 @@ impl<S: State> Follower<S> {
     }
 }
 
-fn pass_over(subject: &str, why: &str) -> Settled {
+fn pass_over(subject: &str, why: &str) {
     warn!(subject, why, "a message was passed over");
-    Settled::default()
 }
 
 /// Why a body was not read.
@@ -299,8 +309,17 @@ enum Unreadable {
     Forged,
 }
 
+/// What the stream holds of what was asked for, if anything.
+fn held(answer: Result<StreamMessage, RawMessageError>) -> Result<Option<StreamMessage>, Failure> {
+    match answer {
+        Ok(found) => Ok(Some(found)),
+        Err(failure) if failure.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
+        Err(failure) => Err(failure.into()),
+    }
+}
+
 /// A stream, and a consumer of all its last values and what follows.
-async fn open(context: &Context, address: &Address) -> Result<(jetstream::stream::Stream, Ordered), Failure> {
+async fn open(context: &Context, address: &Address) -> Result<(Stored, Ordered), Failure> {
     let stream = context.get_stream(address.stream()).await?;
     let inbox = context.client().new_inbox();
     let config = OrderedConfig {
@@ -316,6 +335,7 @@ async fn open(context: &Context, address: &Address) -> Result<(jetstream::stream
 }
 
 #[cfg(all(test, feature = "testing"))]
+#[expect(clippy::unwrap_used, reason = "a test ends where it cannot go on")]
 mod tests {
     use super::*;
     use crate::testing::BusServer;
@@ -346,7 +366,7 @@ mod tests {
             let address = Address::of::<Volumes>(bus.node()).unwrap();
             let context = jetstream::new(bus.inner.link.as_ref().unwrap().client.clone());
             let (out, mut heard) = mpsc::channel(QUEUE);
-            let (ledger, news, link) = (Ledger::default(), VecDeque::new(), bus.inner.link.clone().unwrap());
+            let (ledger, news, link) = (Ledger::new(), VecDeque::new(), bus.inner.link.clone().unwrap());
             let mut follower = Follower::<Volumes> { bus, link, context, address, ledger, news, out };
             for (pod, revision) in [("u-1", 1), ("u-2", 2), ("u-1", 3), ("u-3", 4)] {
                 mounter.say(&volumes(pod, revision)).await;

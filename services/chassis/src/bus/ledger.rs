@@ -6,26 +6,29 @@
 //! else.
 
 use super::headers::Stamp;
+use crate::recent::Recent;
 use messages::{Incarnation, Key};
 use std::collections::HashMap;
 
+/// So many tombstones are remembered; one that is read again after that is told again.
+const GRAVES: usize = 1024;
+
 /// What is known of one state.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Ledger {
     keys: HashMap<Key, Known>,
+    graves: Recent<Key, Known>,
     /// Counts the readings of the stream.
     reading: u64,
-    /// The values that were there when this reading began have all been read.
-    caught_up: bool,
     /// The newest life that was heard of.
     newest: Incarnation,
-    /// The life whose `complete` stands in the stream, as far as it was read.
+    /// The life whose `complete` was read in this reading and not acted on yet.
     marked: Option<Incarnation>,
     /// The life that the reader was last told to be complete.
     told: Option<Incarnation>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Known {
     stamp: Stamp,
     reading: u64,
@@ -41,10 +44,14 @@ pub(super) struct Settled {
 }
 
 impl Ledger {
-    /// A reading begins: with nothing in the stream, it has caught up already.
-    pub(super) fn begin(&mut self, nothing_there: bool) {
+    pub(super) fn new() -> Self {
+        let (keys, graves) = (HashMap::new(), Recent::new(GRAVES));
+        Self { keys, graves, reading: 0, newest: Incarnation::default(), marked: None, told: None }
+    }
+
+    /// A reading begins.
+    pub(super) fn begin(&mut self) {
         self.reading += 1;
-        self.caught_up = nothing_there;
         self.marked = None;
     }
 
@@ -54,7 +61,7 @@ impl Ledger {
             return false;
         }
         let reading = self.reading;
-        let known = self.keys.get(key).map(|known| known.stamp);
+        let known = self.keys.get(key).max(self.graves.peek(key)).map(|known| known.stamp);
         if known <= Some(stamp) {
             self.keys.insert(key.clone(), Known { stamp, reading });
         }
@@ -64,44 +71,60 @@ impl Ledger {
     /// A tombstone was read. Whether it is news, which it also is for a key never heard of: the reader
     /// may have known it in an earlier life.
     pub(super) fn tombstone(&mut self, key: &Key, stamp: Stamp) -> bool {
-        let news = !self.is_past(stamp) && self.keys.get(key).is_none_or(|known| known.stamp < stamp);
-        if news {
-            self.keys.remove(key);
+        if self.is_past(stamp) || self.keys.get(key).is_some_and(|known| known.stamp >= stamp) {
+            return false;
         }
-        news
+        self.keys.remove(key);
+        let known = self.graves.peek(key).map(|grave| grave.stamp);
+        if known <= Some(stamp) {
+            let grave = Known { stamp, reading: self.reading };
+            *self.graves.get(key, || grave) = grave;
+        }
+        known < Some(stamp)
     }
 
     /// The marker was read that a life has said everything.
-    pub(super) fn complete(&mut self, stamp: Stamp) -> Settled {
-        if self.is_past(stamp) {
-            return Settled::default();
+    pub(super) fn complete(&mut self, stamp: Stamp) {
+        if !self.is_past(stamp) {
+            self.marked = Some(stamp.incarnation);
         }
-        self.marked = Some(stamp.incarnation);
-        self.settle()
     }
 
-    /// All values that were there when this reading began have been read.
-    pub(super) fn catch_up(&mut self) -> Settled {
-        if std::mem::replace(&mut self.caught_up, true) { Settled::default() } else { self.settle() }
+    /// Whether the newest life's word on a key was read in this reading.
+    pub(super) fn has_read(&self, key: &Key) -> bool {
+        let known = [self.keys.get(key), self.graves.peek(key)];
+        known.into_iter().flatten().any(|known| self.is_said(known))
+    }
+
+    fn is_said(&self, known: &Known) -> bool {
+        known.stamp.incarnation == self.newest && known.reading == self.reading
+    }
+
+    /// Whether [`Self::all_read`] would tell anything.
+    pub(super) fn is_unsettled(&self) -> bool {
+        self.marked == Some(self.newest)
+    }
+
+    /// All that the stream holds was read, so that absence can be acted on. The marker alone is not enough: a value that
+    /// was replaced before it could be read stands after it.
+    pub(super) fn all_read(&mut self) -> Settled {
+        if !self.is_unsettled() {
+            return Settled::default();
+        }
+        self.marked = None;
+        let unsaid = self.keys.iter().filter(|(_, known)| !self.is_said(known));
+        let gone: Vec<Key> = unsaid.map(|(key, _)| key.clone()).collect();
+        for key in &gone {
+            self.keys.remove(key);
+        }
+        let complete = self.told.replace(self.newest) != Some(self.newest);
+        Settled { gone, complete }
     }
 
     /// Whether something comes from a life that is over; notes a new one.
     fn is_past(&mut self, stamp: Stamp) -> bool {
         self.newest = self.newest.max(stamp.incarnation);
         self.told > Some(stamp.incarnation)
-    }
-
-    /// Acts on absence once nothing that stands in the stream can still be unread. The marker may stand
-    /// before values that were said after it.
-    fn settle(&mut self) -> Settled {
-        if !self.caught_up || self.marked != Some(self.newest) {
-            return Settled::default();
-        }
-        let (newest, reading) = (self.newest, self.reading);
-        let said = |known: &Known| known.stamp.incarnation == newest && known.reading == reading;
-        let gone: Vec<Key> = self.keys.extract_if(|_, known| !said(known)).map(|(key, _)| key).collect();
-        let complete = self.told.replace(newest) != Some(newest);
-        Settled { gone, complete }
     }
 }
 
@@ -116,7 +139,7 @@ mod tests {
 
     /// What can be read, and what the reader is to be told because of it.
     enum Read {
-        Begin { empty: bool },
+        Begin,
         Value(&'static str, u64, u64),
         Tombstone(&'static str, u64, u64),
         Complete(u64),
@@ -126,13 +149,13 @@ mod tests {
 
     /// Plays what is read and writes down what is told: `+a` a value, `-a` gone, `!` complete.
     fn told(reads: &[Read]) -> String {
-        let mut ledger = Ledger::default();
+        let mut ledger = Ledger::new();
         let mut told = Vec::new();
         for read in reads {
             let stamp = |incarnation, revision| Stamp { incarnation: Incarnation(incarnation), revision };
             let mut settled = Settled::default();
             match *read {
-                Begin { empty } => ledger.begin(empty),
+                Begin => ledger.begin(),
                 Value(name, life, revision) => {
                     if ledger.value(&key(name), stamp(life, revision)) {
                         told.push(format!("+{name}"));
@@ -143,8 +166,8 @@ mod tests {
                         told.push(format!("-{name}"));
                     }
                 }
-                Complete(life) => settled = ledger.complete(stamp(life, 0)),
-                CaughtUp => settled = ledger.catch_up(),
+                Complete(life) => ledger.complete(stamp(life, 0)),
+                CaughtUp => settled = ledger.all_read(),
             }
             settled.gone.sort_unstable();
             told.extend(settled.gone.iter().map(|key| format!("-{key}")));
@@ -155,67 +178,90 @@ mod tests {
 
     #[test]
     fn a_reader_is_told_of_absence_only_when_it_is_certain() {
-        let begin = || Begin { empty: false };
         let cases: &[(&str, &[Read], &str)] = &[
-            ("values, then all of them", &[begin(), Value("a", 1, 1), Complete(1), CaughtUp], "+a !"),
+            ("values, then all of them", &[Begin, Value("a", 1, 1), Complete(1), CaughtUp], "+a !"),
             (
                 "a value said after the marker is no absence",
-                &[begin(), Value("a", 1, 1), Complete(1), Value("b", 1, 2), CaughtUp],
+                &[Begin, Value("a", 1, 1), Complete(1), Value("b", 1, 2), CaughtUp],
                 "+a +b !",
             ),
-            ("a tombstone says it outright", &[begin(), Value("a", 1, 1), Tombstone("a", 1, 2)], "+a -a"),
-            ("also to one who was not there before", &[begin(), Tombstone("a", 1, 2)], "-a"),
+            ("a tombstone says it outright", &[Begin, Value("a", 1, 1), Tombstone("a", 1, 2)], "+a -a"),
+            ("also to one who was not there before", &[Begin, Tombstone("a", 1, 2)], "-a"),
             (
                 "a new life that does not say a key again has lost it",
-                &[begin(), Value("a", 1, 1), Value("b", 1, 2), CaughtUp, Value("b", 2, 1), Complete(2)],
+                &[
+                    Begin,
+                    Value("a", 1, 1),
+                    Value("b", 1, 2),
+                    CaughtUp,
+                    Value("b", 2, 1),
+                    Complete(2),
+                    CaughtUp,
+                ],
                 "+a +b +b -a !",
             ),
             (
                 "but not before it has said everything",
-                &[begin(), Value("a", 1, 1), Complete(1), CaughtUp, Value("b", 2, 1)],
+                &[Begin, Value("a", 1, 1), Complete(1), CaughtUp, Value("b", 2, 1)],
                 "+a ! +b",
             ),
             (
                 "an earlier life's marker says nothing about a newer one",
-                &[begin(), Value("a", 1, 1), Complete(1), Value("b", 2, 1), CaughtUp],
+                &[Begin, Value("a", 1, 1), Complete(1), Value("b", 2, 1), CaughtUp],
                 "+a +b",
             ),
             (
                 "a bus that restarts empty takes nothing away, and nothing is told twice",
                 &[
-                    begin(),
+                    Begin,
                     Value("a", 1, 1),
                     Complete(1),
                     CaughtUp,
-                    Begin { empty: true },
+                    Begin,
                     Value("a", 1, 1),
                     Complete(1),
+                    CaughtUp,
                 ],
                 "+a !",
             ),
             (
+                "a value that was replaced before it could be read stands after the marker",
+                &[
+                    Begin,
+                    Value("a", 1, 1),
+                    Complete(1),
+                    CaughtUp,
+                    Value("b", 2, 1),
+                    Complete(2),
+                    Value("a", 2, 3),
+                    CaughtUp,
+                ],
+                "+a ! +b +a !",
+            ),
+            (
                 "what was retracted while the bus was away is gone once everything was said again",
                 &[
-                    begin(),
+                    Begin,
                     Value("a", 1, 1),
                     Value("b", 1, 2),
                     Complete(1),
                     CaughtUp,
-                    Begin { empty: true },
+                    Begin,
                     Value("b", 1, 2),
                     Complete(1),
+                    CaughtUp,
                 ],
                 "+a +b ! -a",
             ),
             (
                 "reading again what is still there tells only what changed",
                 &[
-                    begin(),
+                    Begin,
                     Value("a", 1, 1),
                     Complete(1),
                     Value("b", 1, 2),
                     CaughtUp,
-                    begin(),
+                    Begin,
                     Complete(1),
                     Value("b", 1, 2),
                     Value("a", 1, 3),
@@ -225,12 +271,24 @@ mod tests {
             ),
             (
                 "a replayed older value is no news",
-                &[begin(), Value("a", 1, 5), Value("a", 1, 4), Tombstone("a", 1, 3)],
+                &[Begin, Value("a", 1, 5), Value("a", 1, 4), Tombstone("a", 1, 3)],
                 "+a",
             ),
             (
+                "nor is one from before a tombstone, or the tombstone once more",
+                &[
+                    Begin,
+                    Tombstone("a", 1, 5),
+                    Value("a", 1, 4),
+                    Begin,
+                    Tombstone("a", 1, 5),
+                    Value("a", 1, 6),
+                ],
+                "-a +a",
+            ),
+            (
                 "once a new life is complete, the old one is not listened to",
-                &[Begin { empty: true }, Value("a", 2, 1), Complete(2), Value("b", 1, 9), Complete(1)],
+                &[Begin, Value("a", 2, 1), Complete(2), CaughtUp, Value("b", 1, 9), Complete(1), CaughtUp],
                 "+a !",
             ),
         ];

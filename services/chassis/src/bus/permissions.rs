@@ -102,7 +102,9 @@ fn state(address: &Address, owner: Owner, reads: bool) -> Vec<String> {
     }
     if reads {
         subjects.extend(["STREAM.INFO", "STREAM.MSG.GET"].map(|deed| api(deed, &stream)));
-        subjects.push(format!("{}.*", api("CONSUMER.CREATE", &stream)));
+        // The client deletes a consumer by itself when it begins to read anew.
+        subjects
+            .extend(["CONSUMER.CREATE", "CONSUMER.DELETE"].map(|deed| format!("{}.*", api(deed, &stream))));
         subjects.push(format!("$JS.FC.{stream}.>"));
     }
     subjects
@@ -134,6 +136,7 @@ mod tests {
             prober.publish.allow,
             [
                 "$JS.API.CONSUMER.CREATE.n1_pod-lifecycle_probes.*",
+                "$JS.API.CONSUMER.DELETE.n1_pod-lifecycle_probes.*",
                 "$JS.API.STREAM.INFO.n1_pod-lifecycle_probes",
                 "$JS.API.STREAM.MSG.GET.n1_pod-lifecycle_probes",
                 "$JS.API.STREAM.PURGE.n1_prober_health",

@@ -4,6 +4,10 @@
 //! The stream on the bus is a cache of this. Whatever goes wrong with a state there — the stream is
 //! missing, a message was not stored, the connection was lost — the remedy is the same: say that
 //! state once more from the beginning.
+//!
+//! The marker follows when the server has answered for every value. Published right behind them it
+//! could be stored where they were not, in a stream that was made in between, and a reader who begins
+//! there would take all of them for gone.
 
 use super::headers::Stamp;
 use bytes::Bytes;
@@ -31,7 +35,10 @@ pub(super) struct Repertoire {
 struct Said {
     version: u16,
     lines: HashMap<Key, Line>,
+    /// The marker's revision.
     complete: Option<u64>,
+    /// The marker is yet to be said, after the values.
+    owes_marker: bool,
     /// Sequence of the first message stored since the state was last said from the beginning. What the
     /// stream holds before it is an earlier life's.
     first_stored: Option<u64>,
@@ -48,7 +55,17 @@ struct Line {
     body: Option<Bytes>,
     traceparent: Option<String>,
     since: BootTime,
-    stored: Option<u64>,
+    fate: Fate,
+}
+
+/// What the server said of a line since the state was last said from the beginning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Open,
+    /// Stored at this sequence.
+    Stored(u64),
+    /// It won't be stored, however often it is said: nothing is to wait for it.
+    Refused,
 }
 
 /// A message to be published.
@@ -87,20 +104,31 @@ impl Repertoire {
         now: BootTime,
     ) -> Saying {
         let revision = self.next_revision();
-        let line = Line { revision, body, traceparent, since: now, stored: None };
+        let line = Line { revision, body, traceparent, since: now, fate: Fate::Open };
         let said = self.states.entry(name).or_default();
         said.version = version;
         said.lines.insert(key.clone(), line.clone());
         saying(self.incarnation, name, version, Some((key, &line)), revision)
     }
 
-    /// Every key of the state has been said.
-    pub(super) fn complete(&mut self, (name, version): (&'static str, u16)) -> Saying {
+    /// Every key of the state has been said; [`Self::markers`] tells when to say so.
+    pub(super) fn complete(&mut self, (name, version): (&'static str, u16)) {
         let revision = self.next_revision();
         let said = self.states.entry(name).or_default();
         said.version = version;
-        said.complete = Some(revision);
-        saying(self.incarnation, name, version, None, revision)
+        (said.complete, said.owes_marker) = (Some(revision), true);
+    }
+
+    /// The markers whose time has come.
+    pub(super) fn markers(&mut self) -> Vec<Saying> {
+        let is_due =
+            |said: &Said| said.owes_marker && said.lines.values().all(|line| line.fate != Fate::Open);
+        let due = self.states.iter_mut().filter(|(_, said)| is_due(said));
+        due.filter_map(|(name, said)| {
+            said.owes_marker = false;
+            Some(saying(self.incarnation, name, said.version, None, said.complete?))
+        })
+        .collect()
     }
 
     /// Everything, from the beginning, as after a reconnect.
@@ -122,18 +150,19 @@ impl Repertoire {
         self.states.values().filter_map(|said| said.again).min()
     }
 
-    /// One state from the beginning: values in the order in which they were first said, then the marker.
+    /// One state from the beginning: values in the order in which they were first said; the marker will
+    /// follow.
     fn again(&mut self, name: &'static str) -> Vec<Saying> {
         let Some(said) = self.states.get_mut(name) else { return Vec::new() };
         (said.again, said.first_stored) = (None, None);
+        said.owes_marker = said.complete.is_some();
+        said.lines.values_mut().for_each(|line| line.fate = Fate::Open);
         let mut lines: Vec<(&Key, &Line)> = said.lines.iter().collect();
         lines.sort_unstable_by_key(|(_, line)| line.revision);
         let values = lines.into_iter().map(|(key, line)| {
             saying(self.incarnation, name, said.version, Some((key.clone(), line)), line.revision)
         });
-        let marker =
-            said.complete.map(|revision| saying(self.incarnation, name, said.version, None, revision));
-        values.chain(marker).collect()
+        values.collect()
     }
 
     /// A message was stored. What the stream may now forget: once the marker is there, all from before.
@@ -146,11 +175,25 @@ impl Repertoire {
         match &saying.key {
             // The server takes "before 1" for "everything".
             None => (first > 1).then_some(Forget { name: saying.name, key: None, before: first }),
-            Some(key) => {
-                let line = said.lines.get_mut(key).filter(|line| line.revision == saying.stamp.revision)?;
-                line.stored = Some(sequence);
+            Some(_) => {
+                self.settle(saying, Fate::Stored(sequence));
                 None
             }
+        }
+    }
+
+    /// A message was refused for what it is: it is said once more like any other that was not stored,
+    /// but the marker does not wait for it.
+    pub(super) fn refused(&mut self, saying: &Saying, now: BootTime) {
+        self.settle(saying, Fate::Refused);
+        self.failed(saying.name, now);
+    }
+
+    fn settle(&mut self, saying: &Saying, fate: Fate) {
+        let said = self.states.get_mut(saying.name);
+        let line = said.zip(saying.key.as_ref()).and_then(|(said, key)| said.lines.get_mut(key));
+        if let Some(line) = line.filter(|line| line.revision == saying.stamp.revision) {
+            line.fate = fate;
         }
     }
 
@@ -168,8 +211,9 @@ impl Repertoire {
         let mut forgotten = Vec::new();
         for (name, said) in &mut self.states {
             for (key, line) in said.lines.extract_if(|_, line| old(line)) {
-                let before = line.stored.map(|sequence| sequence + 1);
-                forgotten.extend(before.map(|before| Forget { name, key: Some(key), before }));
+                if let Fate::Stored(sequence) = line.fate {
+                    forgotten.push(Forget { name, key: Some(key), before: sequence + 1 });
+                }
             }
         }
         forgotten

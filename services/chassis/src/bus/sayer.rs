@@ -23,7 +23,7 @@ use tracing::{debug, warn};
 
 /// How often late confirmations and old tombstones are looked for.
 const LOOK: Duration = Duration::from_secs(5);
-/// How long saying waits for streams to be made. What is said too early is only said once more.
+/// How long saying waits for streams to be made: what is said too early has to be said once more.
 const MAKING: Duration = Duration::from_millis(200);
 
 /// What the task is told to do. `name` is a state's name and version.
@@ -117,6 +117,9 @@ impl Sayer {
                 Next::Due => self.on_due().await,
                 Next::Look => self.on_look(),
             }
+            for marker in self.repertoire.markers() {
+                self.publish(marker).await;
+            }
             self.tell_flushed();
         }
     }
@@ -130,7 +133,7 @@ impl Sayer {
             Order::Retract { name, key, traceparent } => {
                 self.repertoire.say(name, key, (None, traceparent), now)
             }
-            Order::Complete { name } => self.repertoire.complete(name),
+            Order::Complete { name } => return self.repertoire.complete(name),
             Order::Flush { done } => return self.flushing.push(done),
         };
         self.publish(saying).await;
@@ -191,25 +194,28 @@ impl Sayer {
             Ok(()) => confirmations.expect(saying, now),
             Err(failure) => {
                 warn!(name = saying.name, error = error::chain(&failure), "could not be said");
-                self.repertoire.failed(saying.name, now);
+                self.repertoire.refused(&saying, now);
             }
         }
     }
 
     fn on_confirmation(&mut self, saying: &Saying, stored: Result<u64, NotStored>) {
+        let now = clock::now_boot();
         match stored {
             Ok(sequence) => {
                 if let Some(forget) = self.repertoire.stored(saying, sequence) {
                     self.forget(forget);
                 }
-                return;
             }
-            Err(NotStored::NoStream) => debug!(name = saying.name, "there is no stream yet"),
+            Err(NotStored::NoStream) => {
+                debug!(name = saying.name, "there is no stream yet");
+                self.repertoire.failed(saying.name, now);
+            }
             Err(NotStored::Refused(why)) => {
                 warn!(name = saying.name, why, "the bus did not take what was said");
+                self.repertoire.refused(saying, now);
             }
         }
-        self.repertoire.failed(saying.name, clock::now_boot());
     }
 
     /// Has the stream forget, in its own time: nothing depends on it but memory.

@@ -3,7 +3,8 @@
 //! Of each key at most one deed is in flight. A reply tells only how the asking went; that a deed
 //! is done shows in its owner's state. So after `Done` the state of that revision is awaited; after
 //! `Accepted`, after no reply, and after a deed that leaves nothing to be shown, the owner's next word.
-//! None of them for ever, since every deed is idempotent and may be asked again.
+//! None of them for ever, since every deed is idempotent and may be asked again; least of all after no
+//! reply, when the command itself may have been lost and no word follows.
 
 use super::{
     deed::{Deed, Key},
@@ -38,6 +39,8 @@ pub enum Meaning {
 
 /// The longest wait for a state that should follow a reply.
 const STATE_PATIENCE: Duration = Duration::from_secs(10);
+/// The longest wait for the owner's next word when none came in reply.
+const UNANSWERED: Duration = Duration::from_secs(1);
 /// Before a deed is asked again that another process was not ready for.
 const NOT_READY: Duration = Duration::from_millis(500);
 /// Before a deed is asked again whose decision was overtaken.
@@ -178,10 +181,12 @@ impl Flight {
 
 /// What an answer makes of a deed: its next phase, and what it means at once.
 fn judge(deed: Deed, answer: Answer, now: Moment) -> (Option<Phase>, Meaning) {
-    let told = Some(Phase::Told { until: now.after(STATE_PATIENCE) });
+    let within = |patience| Some(Phase::Told { until: now.after(patience) });
+    let told = within(STATE_PATIENCE);
     let held = |wait| Some(Phase::Held { until: now.after(wait) });
     match answer {
-        Answer::Unknown | Answer::Replied(Outcome::Accepted) => (told, Meaning::Wait),
+        Answer::Unknown => (within(UNANSWERED), Meaning::Wait),
+        Answer::Replied(Outcome::Accepted) => (told, Meaning::Wait),
         Answer::NotSent => (held(NOT_READY), Meaning::Wait),
         Answer::Replied(Outcome::Done { .. }) if matches!(deed, Deed::Pull { .. }) => {
             (None, Meaning::Done(deed))
@@ -276,7 +281,7 @@ mod tests {
         let refused = |refusal| Answer::Replied(Outcome::Refused { refusal });
         let cases = [
             ("accepted: the next state, or ten seconds", Answer::Replied(Outcome::Accepted), 10_000),
-            ("no reply: the same", Answer::Unknown, 10_000),
+            ("no reply: the next state, or a second", Answer::Unknown, 1_000),
             ("not sent: soon", Answer::NotSent, 500),
             ("overtaken: at once, nearly", refused(Refusal::Superseded), 100),
             (
