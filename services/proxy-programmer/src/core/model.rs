@@ -17,13 +17,15 @@ use super::{
 use objects::Objects;
 pub use pass::Change;
 use pass::{Pass, Redone};
-use std::fmt::Display;
+use std::{collections::BTreeSet, fmt::Display};
 
 /// What changes came to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outcome {
     /// What to do to the rules.
     pub difference: Difference,
+    /// The services that were redone.
+    pub touched: BTreeSet<ServiceName>,
     /// What is wrong with the objects that changed, and whom the services that they touch stand in the way of or
     /// are kept out by.
     pub faults: Vec<Fault>,
@@ -65,7 +67,7 @@ impl Model {
         changes.into_iter().for_each(|change| pass.take(change));
         let Redone { difference, touched, mut faults } = pass.finish();
         faults.extend(conflicts(&self.table, |service| touched.contains(service)));
-        Outcome { difference, faults }
+        Outcome { difference, touched, faults }
     }
 
     /// All that is wrong now.
@@ -74,12 +76,32 @@ impl Model {
         of_objects.chain(conflicts(&self.table, |_| true)).collect()
     }
 
+    /// The services that have a part in the table.
+    pub fn placed(&self) -> impl Iterator<Item = &ServiceName> {
+        self.objects.placed().map(|(name, _)| name)
+    }
+
+    /// What is known of a kind and does not stand in a complete list.
+    pub fn missing_in(&self, kind: Kind, listed: &BTreeSet<Object>) -> Vec<Object> {
+        let known: Box<dyn Iterator<Item = &ServiceName>> = match kind {
+            Kind::Service => Box::new(self.objects.services.keys()),
+            Kind::EndpointSlice => Box::new(self.objects.slices.names()),
+        };
+        let known = known.map(|ServiceName { namespace, name }| Object {
+            kind,
+            namespace: namespace.clone(),
+            name: name.clone(),
+        });
+        let at_fault = self.objects.faults.keys().filter(|object| object.kind == kind).cloned();
+        known.chain(at_fault).filter(|object| !listed.contains(object)).collect()
+    }
+
     /// A table from nothing, out of the same objects: for checks.
     pub fn rebuilt(&self) -> Table {
         let objects = &self.objects;
         let mut table = Table::of(&objects.node);
         let mut draft = Draft::of(&mut table);
-        for (name, service) in &objects.services {
+        for (name, service) in objects.placed() {
             draft.place(service, &objects.slices.of(name), &objects.node);
         }
         draft.finish();

@@ -7,11 +7,13 @@
 //!                        ├─ shape      what services share, and which verdicts it leads to
 //!                        ├─ chains     the rules of shapes        (load: their keys and registers)
 //!                        └─ elements   what each service has of its own  (name: codes in keys)
+//!                      operation ─► inventory: how much of what the kernel then holds
 //! ```
 
 pub mod chains;
 pub mod elements;
 pub mod expression;
+pub mod inventory;
 pub mod layout;
 pub mod load;
 pub mod name;

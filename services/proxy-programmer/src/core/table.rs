@@ -269,6 +269,19 @@ impl Table {
         }
     }
 
+    /// How many service ports there are, and how many endpoints they have in all.
+    pub fn counts(&self) -> (usize, usize) {
+        let claimed = self.addresses.iter().map(|(_, claim)| &claim.entry.port);
+        let at_nodes = self.node_ports.iter().map(|(_, entry)| &entry.port);
+        let ports = claimed.chain(at_nodes).collect::<BTreeSet<_>>().len();
+        let mut endpoints: BTreeMap<&PortId, usize> = BTreeMap::new();
+        for (set, members) in &self.sets {
+            let most = endpoints.entry(&set.port).or_default();
+            *most = members.targets.len().max(*most);
+        }
+        (ports, endpoints.values().sum())
+    }
+
     /// The same table with every set in the order of its endpoints: two tables that mean the same are then equal.
     pub fn in_order(mut self) -> Self {
         self.sets.values_mut().for_each(Members::put_in_order);

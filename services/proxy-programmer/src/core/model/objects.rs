@@ -7,7 +7,10 @@ use crate::core::{
     service::Service,
     slice::Slice,
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// What the table is made of.
 #[derive(Debug, Clone)]
@@ -17,12 +20,25 @@ pub(super) struct Objects {
     pub(super) slices: Slices,
     /// What is wrong with each, as long as it is.
     pub(super) faults: BTreeMap<Object, Vec<Fault>>,
+    /// Services that have no part in the table for now.
+    pub(super) left_out: BTreeSet<ServiceName>,
 }
 
 impl Objects {
     /// A node without services.
     pub(super) fn of(node: Node) -> Self {
-        Self { node, services: BTreeMap::new(), slices: Slices::default(), faults: BTreeMap::new() }
+        Self {
+            node,
+            services: BTreeMap::new(),
+            slices: Slices::default(),
+            faults: BTreeMap::new(),
+            left_out: BTreeSet::new(),
+        }
+    }
+
+    /// The services that have a part in the table.
+    pub(super) fn placed(&self) -> impl Iterator<Item = (&ServiceName, &Service)> {
+        self.services.iter().filter(|(name, _)| !self.left_out.contains(*name))
     }
 }
 
@@ -59,6 +75,11 @@ impl Slices {
             self.owners.insert(name.clone(), owner.clone());
             self.by_service.entry(owner).or_default().insert(name.name, slice);
         }
+    }
+
+    /// The names of all slices.
+    pub(super) fn names(&self) -> impl Iterator<Item = &ServiceName> {
+        self.owners.keys()
     }
 
     #[cfg(test)]

@@ -30,6 +30,8 @@ pub enum Change {
     SliceGone(Box<Object>),
     /// The node's own facts changed.
     Node(Box<Node>),
+    /// These services, and no others, have no part in the table until this is said anew.
+    LeaveOut(BTreeSet<ServiceName>),
 }
 
 /// A pass on its way.
@@ -81,7 +83,14 @@ impl<'a> Pass<'a> {
                 self.objects.faults.remove(&object);
             }
             Change::Node(node) => self.take_node(*node),
+            Change::LeaveOut(names) => self.leave_out(names),
         }
+    }
+
+    fn leave_out(&mut self, names: BTreeSet<ServiceName>) {
+        let changed = self.objects.left_out.symmetric_difference(&names).cloned().collect::<Vec<_>>();
+        changed.into_iter().for_each(|name| self.touch(name));
+        self.objects.left_out = names;
     }
 
     fn take_service(&mut self, object: &Object, service: Option<Service>) {
@@ -131,16 +140,20 @@ impl<'a> Pass<'a> {
         if self.touched.contains(&name) {
             return;
         }
-        if let Some(service) = self.objects.services.get(&name) {
+        if let Some(service) = self.objects.services.get(&name).filter(|_| self.is_placed(&name)) {
             self.draft.withdraw(service);
         }
         self.touched.insert(name);
     }
 
+    fn is_placed(&self, name: &ServiceName) -> bool {
+        !self.objects.left_out.contains(name)
+    }
+
     /// Redoes what was touched.
     pub(super) fn finish(self) -> Redone {
         let Self { objects, mut draft, touched, faults } = self;
-        for name in &touched {
+        for name in touched.iter().filter(|name| !objects.left_out.contains(*name)) {
             let Some(service) = objects.services.get(name) else { continue };
             draft.place(service, &objects.slices.of(name), &objects.node);
         }

@@ -253,3 +253,55 @@ fn a_service_of_a_hundred_thousand_endpoints_is_one_like_any_other() {
     let difference = model.apply([slice.change()]).difference;
     assert_eq!((difference.removed.len(), difference.added.len()), (4, 2), "as small as with three");
 }
+
+#[test]
+fn a_service_that_is_left_out_has_no_part_in_the_table_until_it_is_let_in_again() {
+    let other = svc("other", "172.30.0.41").port("", 80).created(Some(2_000_000));
+    let mut model = model(&[web().change(), slice().change(), other.change()]);
+    let whole = model.table().clone();
+    assert_eq!(holder(&model, "172.30.0.41:80").as_deref(), Some("default/web"));
+    let name = |name| ServiceName::new(Some("default"), Some(name)).unwrap();
+    let out = model.apply([Change::LeaveOut([name("web")].into())]);
+    assert_eq!(out.difference, between(&whole, model.table()));
+    assert_eq!(out.touched, [name("web")].into());
+    assert_eq!(holder(&model, "172.30.0.41:80").as_deref(), Some("default/other"), "others inherit");
+    assert_eq!(model.placed().collect::<Vec<_>>(), [&name("other")]);
+    assert!(model.apply([slice().on("there", "10.180.1.9").change()]).difference.is_empty());
+    model.apply([slice().change(), Change::LeaveOut(BTreeSet::new())]);
+    assert_eq!(model.table(), &whole);
+}
+
+#[test]
+fn what_a_complete_list_does_not_name_is_missing() {
+    let odd = svc("odd", "172.30.0.300").port("", 80);
+    let model = model(&[web().change(), slice().change(), odd.change()]);
+    let object = |kind, name: &str| *gone(kind, name);
+    let missing = |kind, listed: &[&str]| {
+        let listed = listed.iter().map(|name| object(kind, name)).collect();
+        model.missing_in(kind, &listed).into_iter().collect::<BTreeSet<_>>()
+    };
+    let of = |kind, names: &[&str]| names.iter().map(|name| object(kind, name)).collect::<BTreeSet<_>>();
+    assert_eq!(missing(Kind::Service, &["web", "odd", "new"]), of(Kind::Service, &[]));
+    assert_eq!(missing(Kind::Service, &["new"]), of(Kind::Service, &["web", "odd"]));
+    assert_eq!(missing(Kind::EndpointSlice, &[]), of(Kind::EndpointSlice, &["web-1"]));
+}
+
+#[test]
+fn service_ports_and_endpoints_are_counted_once() {
+    let both = web().also("fd00:172::41").external_local();
+    let node_port = |svc: Svc| svc.spec(|spec| spec.type_ = Some("NodePort".into()));
+    let cases: Vec<(&str, Vec<Change>, (usize, usize))> = vec![
+        ("nothing", vec![], (0, 0)),
+        ("a service without endpoints", vec![web().change()], (1, 0)),
+        ("with two", vec![web().change(), slice().change()], (1, 2)),
+        ("of both families, with endpoints of one", vec![both.change(), slice().change()], (2, 2)),
+        (
+            "found at two addresses and in two sets",
+            vec![node_port(web().external_ip("203.0.113.90").external_local()).change(), slice().change()],
+            (1, 2),
+        ),
+    ];
+    for (sentence, changes, want) in cases {
+        assert_eq!(model(&changes).table().counts(), want, "{sentence}");
+    }
+}

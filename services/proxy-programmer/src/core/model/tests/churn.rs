@@ -126,12 +126,16 @@ fn facts(dice: &mut Dice) -> Node {
 }
 
 fn change(dice: &mut Dice) -> Change {
-    match dice.roll(20) {
+    match dice.roll(21) {
         0..8 => service(dice).change(),
         8..16 => slice(dice).change(),
         16 | 17 => Change::ServiceGone(gone(Kind::Service, dice.pick(&NAMES))),
         18 => Change::SliceGone(gone(Kind::EndpointSlice, dice.pick(&["s1", "s2", "s3"]))),
-        _ => Change::Node(Box::new(facts(dice))),
+        19 => Change::Node(Box::new(facts(dice))),
+        _ => {
+            let names = NAMES.into_iter().filter(|_| dice.chance(3));
+            Change::LeaveOut(names.filter_map(|name| ServiceName::new(Some("default"), Some(name))).collect())
+        }
     }
 }
 
