@@ -13,6 +13,7 @@ use proxy_programmer::core::{
     address::Family,
     nft::{
         expression::{Expression, Found, Register, Verdict},
+        inventory::Inventory,
         operation::{Chain, Kind, Operation, Reach, SetElement, Value},
     },
 };
@@ -125,6 +126,55 @@ fn the_kernel_refuses_what_the_layout_avoids() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn a_question_changes_nothing_and_is_answered_as_the_deed_would_be() {
+    let Some(world) = World::build() else { return };
+    let mut proxy = Proxy::start(&world, &[Service::at(10).endpoints(&[1, 2])]);
+    let before = (proxy.netlink.generation().unwrap(), proxy.netlink.look().unwrap());
+    let fine = [chain("new")];
+    proxy.netlink.check(&fine).unwrap();
+    proxy.netlink.check(&fine).unwrap_or_else(|fault| panic!("the first question made it: {fault}"));
+    let refused = proxy.netlink.check(&objects::add_cluster_ips(&["172.30.0.10"])).unwrap_err();
+    assert!(
+        matches!(&refused, Error::Refused { source, .. } if source.raw_os_error() == Some(EXISTS)),
+        "{refused}"
+    );
+    assert_eq!((proxy.netlink.generation().unwrap(), proxy.netlink.look().unwrap()), before);
+}
+
+#[test]
+fn a_look_finds_what_was_written_and_what_others_did_to_it() {
+    let Some(world) = World::build() else { return };
+    let services = [Service::at(10).node_port(30080).held(9).endpoints(&[1, 2]), Service::at(11)];
+    let mut proxy = Proxy::start(&world, &services);
+    let mut inventory = proxy.inventory();
+    let looks = |proxy: &mut Proxy, inventory: &Inventory| {
+        let found = proxy.netlink.look().unwrap().unwrap();
+        assert!(inventory.is(&found), "{inventory:#?}\n{found:#?}");
+    };
+    looks(&mut proxy, &inventory);
+    for pods in [&[1_u8, 2, 3][..], &[2], &[]] {
+        inventory.follow(&proxy.change(&Service::at(10).node_port(30080).held(9).endpoints(pods).slices()));
+        looks(&mut proxy, &inventory);
+    }
+    let [cluster_ip] = objects::add_cluster_ips(&["172.30.0.10"]);
+    let Kind::AddElements { set, elements } = cluster_ip.kind else { panic!() };
+    let is_counted = proxy.netlink.look().unwrap().unwrap().0[&Family::V4].sets[set].is_some();
+    let foreign = [
+        is_counted.then_some(Kind::DeleteElements { set, elements }),
+        Some(Kind::AddRule { chain: "dispatch".into(), rule: vec![Expression::Verdict(Verdict::Return)] }),
+        Some(Kind::DeleteTable),
+    ];
+    for operation in foreign.into_iter().flatten().map(operation) {
+        proxy.netlink.commit(std::slice::from_ref(&operation), None).unwrap();
+        let found = proxy.netlink.look().unwrap().unwrap();
+        assert!(!inventory.is(&found), "{operation} was not noticed");
+        proxy.commit_all();
+        inventory = proxy.inventory();
+        looks(&mut proxy, &inventory);
+    }
 }
 
 /// Rules of ours that go on with what a look-up found have no words in nft's language; but it may not abort over them, or nobody

@@ -4,6 +4,7 @@
 mod attributes;
 mod encode;
 mod expressions;
+mod look;
 mod reply;
 
 use crate::core::nft::operation::Operation;
@@ -99,7 +100,7 @@ impl Netlink {
         let answers = self.answers()?;
         let found = answers.iter().find_map(|answer| match answer {
             Answer::Generation(number) => Some(*number),
-            Answer::Done(_) | Answer::Fault(_) => None,
+            _ => None,
         });
         found.ok_or(Error::Unanswered)
     }
@@ -110,16 +111,34 @@ impl Netlink {
         if operations.is_empty() {
             return Ok(());
         }
-        let messages = u32::try_from(operations.len()).unwrap_or(u32::MAX).saturating_add(2);
-        let batch = Batch::of(operations, self.next(messages), generation);
+        let batch = self.batch(operations, generation);
         self.send(batch.bytes())?;
+        self.outcome(&batch, operations)
+    }
+
+    /// Whether the kernel would carry out operations as one transaction. Nothing is changed.
+    pub fn check(&mut self, operations: &[Operation]) -> Result<(), Error> {
+        if operations.is_empty() {
+            return Ok(());
+        }
+        let batch = self.batch(operations, None);
+        self.send(batch.unfinished())?;
+        self.outcome(&batch, operations)
+    }
+
+    fn batch(&mut self, operations: &[Operation], generation: Option<u32>) -> Batch {
+        let messages = u32::try_from(operations.len()).unwrap_or(u32::MAX).saturating_add(2);
+        Batch::of(operations, self.next(messages), generation)
+    }
+
+    fn outcome(&self, batch: &Batch, operations: &[Operation]) -> Result<(), Error> {
         let answers = self.answers()?;
         let mut faults = answers.iter().filter_map(|answer| match answer {
             Answer::Fault(fault) => Some(fault),
-            Answer::Done(_) | Answer::Generation(_) => None,
+            _ => None,
         });
         if let Some(fault) = faults.next() {
-            return Err(told_of(fault, &batch, operations));
+            return Err(told_of(fault, batch, operations));
         }
         let is_done = answers.contains(&Answer::Done(batch.last()));
         if is_done { Ok(()) } else { Err(Error::Unanswered) }

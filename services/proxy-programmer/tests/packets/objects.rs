@@ -10,6 +10,7 @@ use proxy_programmer::{
         model::{Change, Model},
         nft::{
             elements,
+            inventory::Inventory,
             operation::{Kind, Operation},
             programme::Programme,
         },
@@ -200,6 +201,13 @@ impl Proxy {
         let (programme, operations) = Programme::whole(self.model.table());
         self.netlink.commit(&operations, None).unwrap_or_else(|fault| panic!("{fault:?}"));
         self.programme = programme;
+    }
+
+    /// What the kernel holds if it holds all that is known.
+    pub(crate) fn inventory(&self) -> Inventory {
+        let mut inventory = Inventory::default();
+        inventory.follow(&Programme::whole(self.model.table()).1);
+        inventory
     }
 
     /// Programs a change as one transaction, and tells what it was.

@@ -21,10 +21,16 @@ const SUBSYSTEM: u16 = 10;
 const BATCH_BEGIN: u16 = 16;
 const BATCH_END: u16 = 17;
 const BATCH_GENERATION: u16 = 1;
+const GET_TABLE: u16 = 1;
+/// Rules.
+pub(super) const GET_RULE: u16 = 7;
+/// Sets and maps, without their elements.
+pub(super) const GET_SET: u16 = 10;
 const GET_GENERATION: u16 = 16;
 
 const REQUEST: u16 = 1;
 const ACK: u16 = 4;
+const DUMP: u16 = 0x300;
 const EXCLUSIVE: u16 = 0x200;
 const CREATE: u16 = 0x400;
 const APPEND: u16 = 0x800;
@@ -37,6 +43,8 @@ const ELEMENTS: u16 = 3;
 pub(super) struct Batch {
     bytes: Vec<u8>,
     starts: Vec<usize>,
+    /// Where the message begins that has all of it carried out.
+    end: usize,
     first: u32,
 }
 
@@ -55,8 +63,14 @@ impl Batch {
             let is_last = starts.len() == operations.len();
             write(&mut out, operation, number, if is_last { ACK } else { 0 });
         }
+        let end = out.0.len();
         message(&mut out, Head::batch(BATCH_END, number.wrapping_add(1)), |_| ());
-        Self { bytes: out.0, starts, first }
+        Self { bytes: out.0, starts, end, first }
+    }
+
+    /// All of it but its end: the kernel looks at what it would do, and does not do it.
+    pub(super) fn unfinished(&self) -> &[u8] {
+        self.bytes.get(..self.end).unwrap_or_default()
     }
 
     pub(super) fn bytes(&self) -> &[u8] {
@@ -91,6 +105,29 @@ pub(super) fn get_generation(number: u32) -> Vec<u8> {
     let mut out = Bytes::default();
     let type_ = (SUBSYSTEM << 8) | GET_GENERATION;
     message(&mut out, Head { type_, flags: REQUEST, number, family: 0, resource: 0 }, |_| ());
+    out.0
+}
+
+/// Asks for our table of a family.
+pub(super) fn get_table(family: Family, number: u32) -> Vec<u8> {
+    get(GET_TABLE, 0, family, number)
+}
+
+/// Asks for what is in our table of a family: [`GET_RULE`] or [`GET_SET`].
+pub(super) fn dump(what: u16, family: Family, number: u32) -> Vec<u8> {
+    get(what, DUMP, family, number)
+}
+
+fn get(what: u16, flags: u16, family: Family, number: u32) -> Vec<u8> {
+    let mut out = Bytes::default();
+    let head = Head {
+        type_: (SUBSYSTEM << 8) | what,
+        flags: REQUEST | flags,
+        number,
+        family: protocol_family(family),
+        resource: 0,
+    };
+    message(&mut out, head, |out| out.text(1, TABLE));
     out.0
 }
 

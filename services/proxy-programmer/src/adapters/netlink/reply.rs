@@ -11,6 +11,17 @@ pub(super) enum Answer {
     Fault(Fault),
     /// The number of the newest transaction.
     Generation(u32),
+    /// A table is there.
+    Table,
+    /// A rule of this chain.
+    Rule(String),
+    /// A set of this name, and how many elements it has, if the kernel tells (6.17 does).
+    Set(String, Option<usize>),
+    /// A list is at its end. It is not whole if somebody changed what it is of meanwhile.
+    Listed {
+        /// Whether it is whole.
+        is_whole: bool,
+    },
 }
 
 /// Why a message was not carried out.
@@ -30,6 +41,15 @@ const MESSAGE_HEADER: usize = 16;
 const FAMILY_HEADER: usize = 4;
 const ERROR: u16 = 2;
 const NEW_GENERATION: u16 = (10 << 8) | 15;
+const NEW_TABLE: u16 = 10 << 8;
+const NEW_RULE: u16 = (10 << 8) | 6;
+const NEW_SET: u16 = (10 << 8) | 9;
+const DONE: u16 = 3;
+/// The flag of a list that changed while it was made.
+const INTERRUPTED: u16 = 0x10;
+const RULE_CHAIN: u16 = 2;
+const SET_NAME: u16 = 2;
+const SET_COUNT: u16 = 20;
 const GENERATION: u16 = 1;
 const SAID: u16 = 1;
 const OFFSET: u16 = 2;
@@ -55,8 +75,21 @@ fn answer(message: &[u8]) -> Option<Answer> {
             let attributes = attributes::read(body.get(FAMILY_HEADER..)?);
             number(attributes, GENERATION, u32::from_be_bytes).map(Answer::Generation)
         }
+        NEW_TABLE => Some(Answer::Table),
+        NEW_RULE => name(body, RULE_CHAIN).map(Answer::Rule),
+        NEW_SET => {
+            let count = number(attributes::read(body.get(FAMILY_HEADER..)?), SET_COUNT, u32::from_be_bytes);
+            let count = count.and_then(|count| usize::try_from(count).ok());
+            name(body, SET_NAME).map(|name| Answer::Set(name, count))
+        }
+        DONE => Some(Answer::Listed { is_whole: half(message, 6)? & INTERRUPTED == 0 }),
         _ => None,
     }
+}
+
+fn name(body: &[u8], type_: u16) -> Option<String> {
+    let mut attributes = attributes::read(body.get(FAMILY_HEADER..)?);
+    attributes.find(|it| it.type_ == type_).map(|it| text(it.value))
 }
 
 /// Error number, the header of the message that it is about, the rest of that unless capped, attributes.
@@ -113,6 +146,40 @@ mod tests {
         bytes.extend([sequence, 0].map(u32::to_ne_bytes).concat());
         bytes.extend(attributes);
         bytes
+    }
+
+    /// A message of nf_tables with attributes.
+    fn told(type_: u16, flags: u16, attributes: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(20 + attributes.len()).unwrap();
+        let head = [length.to_ne_bytes().to_vec(), [type_, flags].map(u16::to_ne_bytes).concat()].concat();
+        [head, vec![0; 12], attributes.to_vec()].concat()
+    }
+
+    #[test]
+    fn what_is_in_a_table_is_read() {
+        let mut set = attributes::Bytes::default();
+        set.text(1, "bulkhead-proxy");
+        set.text(SET_NAME, "services");
+        let uncounted = set.0.clone();
+        set.number(SET_COUNT, 7);
+        let mut rule = attributes::Bytes::default();
+        rule.text(RULE_CHAIN, "dispatch");
+        let cases = [
+            ("a table", told(NEW_TABLE, 0, &[]), vec![Answer::Table]),
+            ("a rule", told(NEW_RULE, 2, &rule.0), vec![Answer::Rule("dispatch".into())]),
+            ("a set", told(NEW_SET, 2, &set.0), vec![Answer::Set("services".into(), Some(7))]),
+            (
+                "one that is not counted",
+                told(NEW_SET, 2, &uncounted),
+                vec![Answer::Set("services".into(), None)],
+            ),
+            ("one without a name", told(NEW_SET, 2, &[]), vec![]),
+            ("the end", told(DONE, 2, &[]), vec![Answer::Listed { is_whole: true }]),
+            ("a broken one", told(DONE, 2 | INTERRUPTED, &[]), vec![Answer::Listed { is_whole: false }]),
+        ];
+        for (sentence, bytes, want) in cases {
+            assert_eq!(read(&bytes), want, "{sentence}");
+        }
     }
 
     #[test]

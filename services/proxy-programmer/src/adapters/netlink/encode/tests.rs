@@ -109,3 +109,23 @@ fn a_fault_is_traced_to_its_element() {
     assert_eq!(batch.element_at(1, 9999), None, "beyond the end");
     assert_eq!(batch.element_at(0, first), None, "an operation without elements");
 }
+
+#[test]
+fn without_its_end_a_batch_is_only_a_question() {
+    let batch = Batch::of(&[operation(Kind::AddTable)], 7, None);
+    let types: Vec<_> = messages(batch.unfinished()).iter().map(|it| it.0).collect();
+    assert_eq!(types, [BATCH_BEGIN, SUBSYSTEM << 8]);
+}
+
+#[test]
+fn questions_are_about_our_table() {
+    let table = |bytes: &[u8]| {
+        let (type_, flags, number, family, attributes) = messages(bytes)[0];
+        let name = attributes::read(attributes).next().map(|it| it.value.to_vec());
+        (type_, flags, number, family, name)
+    };
+    let name = || Some([TABLE.as_bytes(), &[0]].concat());
+    assert_eq!(table(&get_table(Family::V4, 7)), (0xa01, REQUEST, 7, 2, name()));
+    assert_eq!(table(&dump(GET_RULE, Family::V6, 8)), (0xa07, REQUEST | DUMP, 8, 10, name()));
+    assert_eq!(table(&dump(GET_SET, Family::V6, 9)), (0xa0a, REQUEST | DUMP, 9, 10, name()));
+}
