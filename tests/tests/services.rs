@@ -34,7 +34,7 @@ spec:
 
 const CLUSTER_IP: &str = "http://10.96.5.5/";
 const NODE_PORT: &str = "http://10.77.0.11:30080/";
-const NAME: &str = "http://web.services.svc.cluster.local/";
+const NAME: &str = "web.services.svc.cluster.local";
 
 /// Requests that must all go to the same, before it is believed that they always do.
 const MANY: usize = 20;
@@ -50,8 +50,7 @@ const GRANT: [&str; 5] = [
 
 /// Makes a pod that answers with its own name.
 fn backend(home: &Namespace, name: &str) -> Result<()> {
-    let line =
-        format!("mkdir /tmp/www; echo {name} > /tmp/www/index.html; exec httpd -f -p 8080 -h /tmp/www");
+    let line = format!("mkdir /www; echo {name} > /www/index.html; exec httpd -f -p 8080 -h /www");
     let spec =
         json!({ "nodeName": "node-1", "containers": [{ "name": "app", "command": ["sh", "-c", line] }] });
     home.run_as(json!({ "name": name, "labels": { "app": "web" } }), &spec.to_string())
@@ -102,6 +101,7 @@ fn play(plane: &ControlPlane, node: &mut Node) -> Result<()> {
     ["client", "one", "two"].into_iter().try_for_each(|pod| home.ready(pod).map(drop))?;
 
     reached_from_everywhere(plane, node, &home)?;
+    names_are_looked_up_through_a_service(&home)?;
     an_endpoint_that_goes_is_not_used_any_more(node, &home)?;
     flushed_rules_are_mended(node)?;
     killed_it_leaves_traffic_alone_and_catches_up(node, &home)
@@ -114,15 +114,22 @@ fn reached_from_everywhere(plane: &ControlPlane, node: &Node, home: &Namespace) 
     };
     let host = |url: &str| from(node.netns(), url);
     let outside = |url: &str| from(plane.lan().hub(), url);
-    let ways: [(&str, Ask, &str); 6] = [
+    let ways: [(&str, Ask, &str); 5] = [
         ("a pod", &pod, CLUSTER_IP),
-        ("a pod that knows the name alone", &pod, NAME),
         ("a pod", &pod, NODE_PORT),
         ("the node", &host, CLUSTER_IP),
         ("the node", &host, NODE_PORT),
         ("somebody outside", &outside, NODE_PORT),
     ];
     ways.into_iter().try_for_each(|(who, ask, url)| answered_by(who, ask, url, &["one", "two"]))
+}
+
+fn names_are_looked_up_through_a_service(home: &Namespace) -> Result<()> {
+    wait::until("the address of the name", SOON, || {
+        let answer = home.shell("client", "app", &format!("nslookup -type=a {NAME}"))?;
+        ensure!(answer.contains("10.96.0.10") && answer.contains("10.96.5.5"), "the answer {answer}");
+        Ok(())
+    })
 }
 
 fn an_endpoint_that_goes_is_not_used_any_more(node: &Node, home: &Namespace) -> Result<()> {

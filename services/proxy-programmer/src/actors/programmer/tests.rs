@@ -249,6 +249,7 @@ async fn a_change_is_written_alone_and_said() {
 async fn what_comes_while_the_kernel_is_at_work_goes_out_together() {
     let play = Play::with(&[]).await;
     play.kernel.with(|state| state.slow = Duration::from_millis(100));
+    tokio::time::sleep(Duration::from_millis(20)).await;
     for last in 1..=20 {
         play.see(service(last)).await;
     }

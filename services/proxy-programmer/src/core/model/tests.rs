@@ -259,12 +259,12 @@ fn a_service_that_is_left_out_has_no_part_in_the_table_until_it_is_let_in_again(
     let other = svc("other", "172.30.0.41").port("", 80).created(Some(2_000_000));
     let mut model = model(&[web().change(), slice().change(), other.change()]);
     let whole = model.table().clone();
-    assert_eq!(holder(&model, "172.30.0.41:80").as_deref(), Some("default/web"));
+    assert_eq!(holder(&model, "172.30.0.41:80").as_deref(), Some("web"));
     let name = |name| ServiceName::new(Some("default"), Some(name)).unwrap();
     let out = model.apply([Change::LeaveOut([name("web")].into())]);
     assert_eq!(out.difference, between(&whole, model.table()));
     assert_eq!(out.touched, [name("web")].into());
-    assert_eq!(holder(&model, "172.30.0.41:80").as_deref(), Some("default/other"), "others inherit");
+    assert_eq!(holder(&model, "172.30.0.41:80").as_deref(), Some("other"), "others inherit");
     assert_eq!(model.placed().collect::<Vec<_>>(), [&name("other")]);
     assert!(model.apply([slice().on("there", "10.180.1.9").change()]).difference.is_empty());
     model.apply([slice().change(), Change::LeaveOut(BTreeSet::new())]);

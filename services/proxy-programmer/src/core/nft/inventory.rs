@@ -120,17 +120,17 @@ mod tests {
             ("nothing", own.clone(), true),
             ("all tables gone", Inventory::default(), false),
             ("one of the tables gone", flushed, false),
-            ("a chain without its rules", change(&|it| drop(it.rules.remove("dispatch"))), false),
+            ("a chain without its rules", change(&|it| _ = it.rules.remove("dispatch")), false),
             ("a rule more", change(&|it| *it.rules.get_mut("dispatch").unwrap() += 1), false),
-            ("a set gone", change(&|it| drop(it.sets.remove("services"))), false),
-            ("an element gone", change(&|it| drop(it.sets.insert("services".into(), Some(7)))), false),
-            ("clients of packets", change(&|it| drop(it.sets.insert("clients".into(), Some(7)))), true),
+            ("a set gone", change(&|it| _ = it.sets.remove("services")), false),
+            ("an element gone", change(&|it| _ = it.sets.insert("services".into(), Some(7))), false),
+            ("clients of packets", change(&|it| _ = it.sets.insert("clients".into(), Some(7))), true),
             (
                 "a kernel that does not count",
                 change(&|it| it.sets.values_mut().for_each(|it| *it = None)),
                 true,
             ),
-            ("a set of somebody's", change(&|it| drop(it.sets.insert("theirs".into(), Some(7)))), true),
+            ("a set of somebody's", change(&|it| _ = it.sets.insert("theirs".into(), Some(7))), true),
         ];
         for (sentence, found, want) in cases {
             assert_eq!(own.is(&found), want, "{sentence}");
