@@ -22,6 +22,7 @@ use crate::{
 };
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, SpawnHandle, WrapFuture};
 use left_out::LeftOut;
+use messages::PodUid;
 use std::{
     collections::{BTreeMap, BTreeSet},
     rc::Rc,
@@ -35,6 +36,8 @@ use tracing::warn;
 const LOOK: Duration = Duration::from_millis(250);
 /// Every so many looks the addresses of the interfaces are read.
 const ADDRESSES: u32 = 8;
+/// Pods that a sync is linked to at most.
+const LINKS: usize = 16;
 /// What must have been read once before anything is written. Ranges of cluster IPs may come later.
 const NEEDED: [Watched; 3] = [Watched::Services, Watched::EndpointSlices, Watched::Node];
 
@@ -63,6 +66,8 @@ pub(crate) struct Programmer {
     wake: Option<SpawnHandle>,
     looks: u32,
     said: Said,
+    /// Pods that became ready since the last try.
+    causes: Vec<PodUid>,
 }
 
 /// What a change is about.
@@ -99,6 +104,7 @@ impl Programmer {
             wake: None,
             looks: 0,
             said: Said::default(),
+            causes: Vec::new(),
         }
     }
 
@@ -160,6 +166,11 @@ impl Programmer {
             let faults = self.model.apply([change]).faults;
             self.report(&faults);
             return;
+        }
+        if let Change::Slice(slice) = &change {
+            let pods = self.model.newly_ready(slice).filter_map(|uid| uid.parse().ok());
+            let room = LINKS.saturating_sub(self.causes.len());
+            self.causes.extend(pods.take(room));
         }
         let subject = match &change {
             Change::Service(it) => named(Kind::Service, &it.metadata),

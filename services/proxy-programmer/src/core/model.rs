@@ -6,6 +6,7 @@ mod objects;
 mod pass;
 
 use super::{
+    address,
     difference::Difference,
     draft::Draft,
     endpoints::Target,
@@ -14,6 +15,7 @@ use super::{
     node::Node,
     table::{Rank, SetId, Table},
 };
+use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
 use objects::Objects;
 pub use pass::Change;
 use pass::{Pass, Redone};
@@ -94,6 +96,24 @@ impl Model {
         });
         let at_fault = self.objects.faults.keys().filter(|object| object.kind == kind).cloned();
         known.chain(at_fault).filter(|object| !listed.contains(object)).collect()
+    }
+
+    /// The UIDs of pods that a slice has as ready endpoints, and that the same slice as it is known had not.
+    pub fn newly_ready<'a>(&self, slice: &'a EndpointSlice) -> impl Iterator<Item = &'a str> {
+        let metadata = &slice.metadata;
+        let name = ServiceName::new(metadata.namespace.as_deref(), metadata.name.as_deref());
+        let known = name.and_then(|name| self.objects.slices.get(&name));
+        let ready = known.into_iter().flat_map(|slice| &slice.candidates).filter(|it| it.ready);
+        let ready = ready.map(|it| it.ip).collect::<BTreeSet<_>>();
+        let is_ready = |it: &Endpoint| it.conditions.as_ref().and_then(|it| it.ready).unwrap_or(true);
+        let was_ready = move |it: &Endpoint| {
+            let ip = it.addresses.first().and_then(|text| address::read(text));
+            ip.is_some_and(|ip| ready.contains(&ip))
+        };
+        let endpoints = slice.endpoints.iter().flatten();
+        let new = endpoints.filter(move |endpoint| is_ready(endpoint) && !was_ready(endpoint));
+        let targets = new.filter_map(|endpoint| endpoint.target_ref.as_ref());
+        targets.filter(|target| target.kind.as_deref() == Some("Pod")).filter_map(|pod| pod.uid.as_deref())
     }
 
     /// A table from nothing, out of the same objects: for checks.

@@ -19,6 +19,9 @@ use std::{
 };
 use tracing::{Span, debug, info, info_span, warn};
 
+/// Whoever becomes an endpoint is in its first life, as far as is known here: a later one has a trace of its own.
+const FIRST_LIFE: u32 = 0;
+
 /// What came of writing.
 struct Written {
     operations: Vec<Operation>,
@@ -144,6 +147,9 @@ impl Programmer {
         then: impl FnOnce(&mut Self, Option<&NotWritten>) + 'static,
         ctx: &mut Context<Self>,
     ) {
+        for pod in std::mem::take(&mut self.causes) {
+            telemetry::link_to(&telemetry::start_context(&pod, FIRST_LIFE), &span);
+        }
         let writing = move |kernel: &mut dyn Kernel| {
             let begun = Instant::now();
             let result = kernel.commit(&operations);

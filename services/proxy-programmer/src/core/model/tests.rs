@@ -305,3 +305,39 @@ fn service_ports_and_endpoints_are_counted_once() {
         assert_eq!(model(&changes).table().counts(), want, "{sentence}");
     }
 }
+
+#[test]
+fn only_pods_that_become_ready_are_told() {
+    use k8s_openapi::api::{core::v1::ObjectReference, discovery::v1::Endpoint};
+    let of = |kind: &str, uid: &str| {
+        let (kind, uid) = (Some(kind.to_owned()), Some(uid.to_owned()));
+        move |endpoint: &mut Endpoint| {
+            endpoint.target_ref = Some(ObjectReference { kind, uid, ..ObjectReference::default() });
+        }
+    };
+    let unready = |uid: &str| {
+        let reference = of("Pod", uid);
+        move |endpoint: &mut Endpoint| {
+            reference(endpoint);
+            ending(true)(endpoint);
+        }
+    };
+    let empty = || eps("web", "web-1").port("", 8080);
+    let one = || empty().with("here", "10.180.0.1", of("Pod", "u1"));
+    let two = || one().with("there", "10.180.1.1", of("Pod", "u2"));
+    // (sentence, before, now, who)
+    let cases = [
+        ("a slice that was not known", None, two(), vec!["u1", "u2"]),
+        ("one more", Some(one()), two(), vec!["u2"]),
+        ("one less", Some(two()), one(), vec![]),
+        ("the same", Some(two()), two(), vec![]),
+        ("not ready yet", Some(one()), one().with("there", "10.180.1.1", unready("u2")), vec![]),
+        ("ready at last", Some(empty().with("here", "10.180.0.1", unready("u1"))), one(), vec!["u1"]),
+        ("no pod", Some(one()), one().with("there", "10.180.1.1", of("Node", "u2")), vec![]),
+        ("nobody told", Some(one()), one().on("there", "10.180.1.1"), vec![]),
+    ];
+    for (sentence, before, now, who) in cases {
+        let known: Vec<_> = [web().change()].into_iter().chain(before.map(|it| it.change())).collect();
+        assert_eq!(model(&known).newly_ready(&now.0).collect::<Vec<_>>(), who, "{sentence}");
+    }
+}
