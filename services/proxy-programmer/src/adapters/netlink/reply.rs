@@ -15,7 +15,7 @@ pub(super) enum Answer {
     Table,
     /// A rule of this chain.
     Rule(String),
-    /// A set of this name, and how many elements it has, if the kernel tells (6.17 does).
+    /// A set of this name, and how many elements it has, if the kernel tells (6.18 does).
     Set(String, Option<usize>),
     /// A list is at its end. It is not whole if somebody changed what it is of meanwhile.
     Listed {
