@@ -63,15 +63,29 @@ pub struct Setup {
     pub root: PathBuf,
 }
 
+impl Setup {
+    /// The command that starts our whole node, which does kube-proxy's work too.
+    pub fn up(&self) -> Result<Command> {
+        let mut command = self.netns.command(parts::bulkhead()?);
+        command.arg("up");
+        self.tell(&mut command);
+        Ok(command)
+    }
+
+    fn tell(&self, command: &mut Command) {
+        command.arg("--config").arg(&self.config).arg("--root-dir").arg(&self.root);
+        command.args(["--hostname-override", &self.name, "--node-ip", &self.address]);
+        if let Some(kubeconfig) = &self.kubeconfig {
+            command.arg("--kubeconfig").arg(kubeconfig);
+        }
+    }
+}
+
 impl Flavour {
     /// The command that starts the kubelet.
     pub fn command(self, ground: &Ground, setup: &Setup) -> Result<Command> {
         let mut command = setup.netns.command(self.executable(ground)?);
-        command.arg("--config").arg(&setup.config).arg("--root-dir").arg(&setup.root);
-        command.args(["--hostname-override", &setup.name, "--node-ip", &setup.address]);
-        if let Some(kubeconfig) = &setup.kubeconfig {
-            command.arg("--kubeconfig").arg(kubeconfig);
-        }
+        setup.tell(&mut command);
         Ok(command)
     }
 

@@ -164,16 +164,28 @@ impl Node {
 
     /// Starts a kubelet and waits until the API server shows the node as Ready.
     pub fn start_kubelet(&mut self, flavour: Flavour, plane: &ControlPlane) -> Result<()> {
+        let command = self.kubelet_command(flavour)?;
+        self.start(command, plane)
+    }
+
+    /// Starts our whole node, by `bulkhead up`, and waits until the API server shows it as Ready.
+    pub fn start_up(&mut self, plane: &ControlPlane) -> Result<()> {
+        let command = self.setup.up()?;
+        self.start(command, plane)
+    }
+
+    fn start(&mut self, command: Command, plane: &ControlPlane) -> Result<()> {
         let (kubectl, name) = (plane.kubectl(), self.setup.name.clone());
         let node = ["node", &name];
-        let kubelet = self.spawn_kubelet(flavour)?;
+        let kubelet = self.spawn(command)?;
         kubelet.wait_ready(STARTING, || kubectl.wait_condition(&node, "Ready", Duration::ZERO).map(drop))
     }
 
     /// Starts a kubelet and waits until its health port answers.
     pub fn start_kubelet_alone(&mut self, flavour: Flavour) -> Result<()> {
         let netns = self.setup.netns.clone();
-        let kubelet = self.spawn_kubelet(flavour)?;
+        let command = self.kubelet_command(flavour)?;
+        let kubelet = self.spawn(command)?;
         kubelet.wait_ready(STARTING, || {
             let answer = output(netns.command("curl").args(["-sSf", "http://127.0.0.1:10248/healthz"]))?;
             ensure!(answer == "ok", "/healthz says {answer}");
@@ -181,8 +193,7 @@ impl Node {
         })
     }
 
-    fn spawn_kubelet(&mut self, flavour: Flavour) -> Result<&mut Process> {
-        let command = self.kubelet_command(flavour)?;
+    fn spawn(&mut self, command: Command) -> Result<&mut Process> {
         Ok(self.kubelet.insert(Process::spawn("kubelet", &self.folder, command)?))
     }
 

@@ -8,7 +8,7 @@ use crate::{
     kubelet::arguments::{Arguments, NodeArguments},
 };
 use chassis::config::{
-    self, Base, BusAddress, ConfigError, KubeletConfiguration, Machine, NodeConfig, Sources,
+    self, Base, BusAddress, ConfigError, KubeletConfiguration, Machine, NodeConfig, ServiceProxy, Sources,
 };
 use messages::{BadId, NodeName};
 use std::{
@@ -86,11 +86,20 @@ pub(crate) fn node_config(arguments: Arguments, base: Base) -> Result<NodeConfig
         image_credential_provider_bin_dir: node.image_credential_provider_bin_dir.map(absolute),
         runtime_cgroups: node.runtime_cgroups.unwrap_or_default(),
         takeover: node.takeover,
+        proxy: node.proxy.unwrap_or(proxy(base)),
         bus: BusAddress { url: String::new() },
         otlp_endpoint: node.otlp_endpoint.or_else(|| collector(&kubelet)),
         root_dir,
         kubelet,
     })
+}
+
+/// Beside a kubelet stands a kube-proxy, which goes on when the kubelet is taken over; `up` is both.
+fn proxy(base: Base) -> ServiceProxy {
+    match base {
+        Base::StockFlags => ServiceProxy::None,
+        Base::AnyMachine => ServiceProxy::Nftables,
+    }
 }
 
 fn together(node: &NodeArguments) -> Result<(), BadSettings> {
@@ -194,6 +203,24 @@ mod tests {
         let node = NodeArguments { exit_on_lock_contention: true, ..NodeArguments::default() };
         let told = together(&node).unwrap_err().to_string();
         assert_eq!(told, "--exit-on-lock-contention needs --lock-file");
+    }
+
+    #[test]
+    fn services_are_programmed_by_up_and_never_beside_a_kube_proxy() {
+        use ServiceProxy::{Nftables, None as Nobody};
+        // (sentence, base, --proxy, who programs)
+        let cases = [
+            ("up is the whole node", Base::AnyMachine, None, Nftables),
+            ("up beside a kube-proxy", Base::AnyMachine, Some(Nobody), Nobody),
+            ("a kubelet has a kube-proxy beside it", Base::StockFlags, None, Nobody),
+        ];
+        for (sentence, base, proxy, want) in cases {
+            let node =
+                NodeArguments { hostname_override: Some("n1".into()), proxy, ..NodeArguments::default() };
+            let fields = json!({"failSwapOn": false, "failCgroupV1": false});
+            let arguments = Arguments { fields, node, idle: Vec::new() };
+            assert_eq!(node_config(arguments, base).unwrap().proxy, want, "{sentence}");
+        }
     }
 
     #[test]

@@ -19,12 +19,15 @@ use crate::{
 use anyhow::{Context, bail};
 use chassis::{
     Stop,
-    config::{Base, NodeConfig},
+    config::{Base, NodeConfig, ServiceProxy},
 };
 use clap::{Arg, ArgAction, ArgMatches};
 use inotify::{Inotify, WatchMask};
 use std::{collections::BTreeMap, ffi::OsString, path::Path, process::ExitCode};
 use tracing::{info, warn};
+
+/// What `--proxy` may say.
+const PROXIES: [ServiceProxy; 2] = [ServiceProxy::Nftables, ServiceProxy::None];
 
 /// What `bulkhead up` was told beside the kubelet's flags, and what it then does.
 pub(crate) fn up(arguments: &[OsString]) -> anyhow::Result<ExitCode> {
@@ -57,10 +60,14 @@ pub(crate) enum Asked {
 /// The kubelet's flags and those that only `up` has.
 pub(crate) fn ours() -> clap::Command {
     let takeover = Arg::new("takeover").long("takeover").action(ArgAction::SetTrue);
+    let proxy = Arg::new("proxy").long("proxy").num_args(1).value_parser(PROXIES.map(ServiceProxy::word));
     let collector = Arg::new("otlp-endpoint").long("otlp-endpoint").num_args(1).value_name("URL");
     arguments::command("bulkhead up")
         .about("Start the node: the bus server and every service, each a process of its own")
         .arg(takeover.help("Begin although the runtime has sandboxes that this node does not know"))
+        .arg(proxy.help(
+            "Who programs services: nftables (the default) for ourselves, none for a kube-proxy beside",
+        ))
         .arg(collector.help("Send spans to this collector too, such as http://localhost:4317"))
 }
 
@@ -92,6 +99,8 @@ pub(crate) fn read(mut command: clap::Command, words: &[OsString]) -> anyhow::Re
 
 fn set_ours(node: &mut NodeArguments, matches: &ArgMatches) {
     node.takeover = matches!(matches.try_get_one::<bool>("takeover"), Ok(Some(true)));
+    let proxy = matches.try_get_one::<String>("proxy").ok().flatten();
+    node.proxy = proxy.and_then(|word| PROXIES.into_iter().find(|proxy| proxy.word() == word));
     node.otlp_endpoint = matches.try_get_one::<String>("otlp-endpoint").ok().flatten().cloned();
 }
 

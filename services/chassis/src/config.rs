@@ -24,7 +24,7 @@ pub use access::{Anonymous, Authentication, Authorization, AuthorizationWebhook,
 pub use choices::{
     AllocatableEnforcement, AuthorizationMode, CgroupDriver, ChangeDetection, CpuManagerPolicy,
     CredentialsVerification, HairpinMode, LogFormat, MemoryManagerPolicy, MemoryReservationPolicy,
-    SwapBehavior, TopologyManagerPolicy, TopologyManagerScope,
+    ServiceProxy, SwapBehavior, TopologyManagerPolicy, TopologyManagerScope,
 };
 pub use duration::{BadDuration, GoDuration};
 pub use faults::{Fault, Faults};

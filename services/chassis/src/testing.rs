@@ -17,7 +17,7 @@ use crate::{
         permissions::{inbox, permissions},
         reserved_bytes,
     },
-    config::{BusAddress, KubeletConfiguration, NodeConfig},
+    config::{BusAddress, KubeletConfiguration, NodeConfig, ServiceProxy},
 };
 use messages::{Incarnation, NodeName, Owner, catalog::ROWS};
 use nkeys::KeyPair;
@@ -220,6 +220,7 @@ impl BusServer {
             image_credential_provider_bin_dir: None,
             runtime_cgroups: String::new(),
             takeover: false,
+            proxy: ServiceProxy::None,
             bus: BusAddress { url: self.url() },
             otlp_endpoint: None,
             kubelet: KubeletConfiguration::default(),

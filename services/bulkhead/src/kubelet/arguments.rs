@@ -5,6 +5,7 @@ use super::{
     convert::{BadText, to_json},
     flags::{FLAGS, Flag, Kind, Meaning},
 };
+use chassis::config::ServiceProxy;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::{Map, Value};
 use std::{collections::BTreeMap, path::PathBuf};
@@ -55,6 +56,8 @@ pub(crate) struct NodeArguments {
     pub(crate) exit_on_lock_contention: bool,
     /// `--takeover`, which only `bulkhead up` knows.
     pub(crate) takeover: bool,
+    /// `--proxy`, which only `bulkhead up` knows.
+    pub(crate) proxy: Option<ServiceProxy>,
     /// `--otlp-endpoint`, which only `bulkhead up` knows.
     pub(crate) otlp_endpoint: Option<String>,
 }

@@ -28,6 +28,16 @@ macro_rules! choice {
 }
 
 choice! {
+    /// Who programs services on this node.
+    ServiceProxy {
+        /// proxy-programmer, by nf_tables.
+        Nftables = "nftables",
+        /// Somebody else, such as a kube-proxy beside.
+        None = "none",
+    }
+}
+
+choice! {
     /// How requests to 10250 are authorized.
     AuthorizationMode {
         /// Everything that is authenticated is allowed.

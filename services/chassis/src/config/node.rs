@@ -4,7 +4,7 @@
 //! Unprivileged processes read this file, so it holds no secret: header values of `staticPodURL` are
 //! masked in it and stand in a file that only pod-lifecycle's user may read.
 
-use super::{ConfigError, KubeletConfiguration, parts::RequestHeaders};
+use super::{ConfigError, KubeletConfiguration, ServiceProxy, parts::RequestHeaders};
 use messages::{NodeName, Owner};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -47,6 +47,8 @@ pub struct NodeConfig {
     pub runtime_cgroups: String,
     /// Sandboxes that no journal knows do not hinder the start.
     pub takeover: bool,
+    /// `--proxy`: who programs services. Under the name `kubelet` it is somebody else.
+    pub proxy: ServiceProxy,
     /// How to reach the bus.
     pub bus: BusAddress,
     /// The operator's collector (`http://host:4317`), to which trace-recorder forwards spans.

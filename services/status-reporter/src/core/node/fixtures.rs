@@ -1,6 +1,6 @@
 //! A node for tests.
 
-use chassis::config::{BusAddress, KubeletConfiguration, NodeConfig};
+use chassis::config::{BusAddress, KubeletConfiguration, NodeConfig, ServiceProxy};
 use messages::cri_bridge::{Condition, Filesystem, Image, Machine, Runtime, RuntimeHandler};
 use std::collections::BTreeMap;
 
@@ -18,6 +18,7 @@ pub(crate) fn config() -> NodeConfig {
         image_credential_provider_bin_dir: None,
         runtime_cgroups: String::new(),
         takeover: false,
+        proxy: ServiceProxy::None,
         bus: BusAddress { url: String::new() },
         otlp_endpoint: None,
         kubelet: KubeletConfiguration::default(),

@@ -1,0 +1,3 @@
+//! The one actor.
+
+pub(crate) mod programmer;
