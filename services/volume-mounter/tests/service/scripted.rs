@@ -2,7 +2,11 @@
 //! of mounts, and an API server that is a few maps.
 
 use chassis::{AskError, Bus, Heard, Hearing, Service, testing::BusServer};
-use futures::{FutureExt, StreamExt, future::LocalBoxFuture, stream::LocalBoxStream};
+use futures::{
+    FutureExt, StreamExt,
+    future::{LocalBoxFuture, ready},
+    stream::LocalBoxStream,
+};
 use k8s_openapi::api::core::v1 as core;
 use messages::{
     Command, Decision, Incarnation, Owner, PodUid,
@@ -114,6 +118,45 @@ pub(crate) struct Maps {
     pub(crate) away: Cell<bool>,
     pub(crate) tokens: Cell<u32>,
     pub(crate) requests: Cell<u32>,
+    /// How many lives of the service have begun.
+    lives: Cell<u32>,
+}
+
+/// The API server as one life of the service sees it. A life's actors outlive its end here, where a process would take
+/// them along; they see no change any more, lest two lives write the same files.
+struct Life {
+    maps: Rc<Maps>,
+    number: u32,
+}
+
+impl Life {
+    fn next(maps: &Rc<Maps>) -> Self {
+        maps.lives.set(maps.lives.get() + 1);
+        Self { maps: maps.clone(), number: maps.lives.get() }
+    }
+}
+
+impl Objects for Life {
+    fn pod<'a>(&'a self, namespace: &'a str, name: &'a str) -> LocalBoxFuture<'a, Result<core::Pod, Denied>> {
+        self.maps.pod(namespace, name)
+    }
+
+    fn object<'a>(&'a self, reference: &'a Reference) -> LocalBoxFuture<'a, Result<Versioned, Denied>> {
+        self.maps.object(reference)
+    }
+
+    fn token<'a>(
+        &'a self,
+        bearer: Bearer<'a>,
+        token: &'a Token,
+    ) -> LocalBoxFuture<'a, Result<Issued, Denied>> {
+        self.maps.token(bearer, token)
+    }
+
+    fn watch(&self, reference: &Reference) -> LocalBoxStream<'static, Known> {
+        let (maps, number) = (self.maps.clone(), self.number);
+        self.maps.watch(reference).take_while(move |_| ready(maps.lives.get() == number)).boxed_local()
+    }
 }
 
 impl Maps {
@@ -224,7 +267,8 @@ impl Neighbours {
     /// Runs the service.
     pub(crate) async fn run(&self) -> Service {
         let service = self.server.service(Owner::VolumeMounter).await;
-        let running = volume_mounter::run_with(service.clone(), self.mounter.clone(), self.objects.clone());
+        let objects = Rc::new(Life::next(&self.objects));
+        let running = volume_mounter::run_with(service.clone(), self.mounter.clone(), objects);
         actix::spawn(running.map(|ended| ended.unwrap()));
         service
     }
