@@ -159,10 +159,10 @@ impl Repertoire {
         said.lines.values_mut().for_each(|line| line.fate = Fate::Open);
         let mut lines: Vec<(&Key, &Line)> = said.lines.iter().collect();
         lines.sort_unstable_by_key(|(_, line)| line.revision);
-        let values = lines.into_iter().map(|(key, line)| {
+        let again = |(key, line): (&Key, &Line)| {
             saying(self.incarnation, name, said.version, Some((key.clone(), line)), line.revision)
-        });
-        values.collect()
+        };
+        lines.into_iter().map(again).collect()
     }
 
     /// A message was stored. What the stream may now forget: once the marker is there, all from before.

@@ -52,7 +52,7 @@ impl Programmer {
         }
         let span =
             info_span!("sync", extent = "change", changes = count, services, operations = operations.len());
-        self.write(operations, span, Self::learn_of, ctx);
+        self.write(operations, span, Self::learn, ctx);
     }
 
     /// Writes everything, in place of whatever is there.
@@ -67,7 +67,7 @@ impl Programmer {
         let services = self.model.placed().count();
         let span =
             info_span!("sync", extent = "whole", changes = count, services, operations = operations.len());
-        self.write(operations, span, Self::learn_of, ctx);
+        self.write(operations, span, Self::learn, ctx);
     }
 
     /// Asks whether the whole table would be accepted without some services.
@@ -183,10 +183,6 @@ impl Programmer {
         self.said.committed_at = clock::now_unix();
         self.said.is_news = true;
         self.trouble.clear();
-    }
-
-    fn learn_of(&mut self, failure: Option<&NotWritten>) {
-        self.learn(failure);
     }
 
     fn learn(&mut self, failure: Option<&NotWritten>) {
